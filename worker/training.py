@@ -1,0 +1,219 @@
+"""One training of one network: epochs of batches that can be left at any batch and taken up again exactly."""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from linbreg import pack_state, unpack_state
+from models.network import Network
+from worker.checkpoint import Tensors, prefixed, under
+from worker.objective import Objective
+from worker.samples import Samples, Split
+from worker.seeds import stream
+
+EVALUATION_BATCH = 512
+WARM_UP = 20  # steps
+
+
+class SearchFailed(Exception):
+    """The search cannot succeed: a code for programs, and words that say what the user can change."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over a split: the loss, and the task's metric."""
+
+    loss: float
+    metric: float
+
+
+class Schedule:
+    """The step size of every step.
+
+    `constant`; `cosine`: from half-way to 0; `plateau`: halved when the epoch's training loss has not fallen by 1 %
+    for more than 5 epochs; `warm cosine`: 20 steps up, then a cosine to 0 (for training on and from scratch).
+    """
+
+    def __init__(self, kind: Literal["constant", "cosine", "plateau", "warm cosine"], lr: float) -> None:
+        self.kind = kind
+        self.peak = lr
+        self.factor, self.best, self.waited = 1.0, math.inf, 0
+
+    def lr(self, step: int, steps: int) -> float:
+        """Step size of step number `step` of `steps`, counted from 0."""
+        done = step / steps
+        match self.kind:
+            case "cosine" if done > 0.5:
+                return self.peak * 0.5 * (1 + math.cos(math.pi * (2 * done - 1)))
+            case "warm cosine":
+                return self.peak * min(1, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
+            case _:
+                return self.peak * self.factor
+
+    def epoch_ended(self, loss: float) -> None:
+        """Tell the epoch's mean training loss."""
+        if self.kind != "plateau":
+            return
+        if loss < self.best * 0.99:
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > 5:
+            self.factor, self.waited = self.factor / 2, 0
+
+
+class Training:
+    """Trains `network` on `samples` for `epochs`; `stage` names it and the randomness that belongs to it.
+
+    With `keep_best` the weights with the lowest validation loss are kept in `best`, those before the first step
+    included where `measure_start` says so; without, the last ones are.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        schedule: Schedule,
+        objective: Objective,
+        samples: Samples,
+        *,
+        epochs: int,
+        batch_size: int,
+        seed: int,
+        keep_best: bool = False,
+        measure_start: bool = False,
+    ) -> None:
+        self.stage, self.network, self.optimizer, self.schedule = stage, network, optimizer, schedule
+        self.objective, self.samples, self.epochs, self.seed = objective, samples, epochs, seed
+        self.batch_size = batch_size
+        self.batches = math.ceil(len(samples.train) / batch_size)
+        self.epoch = 0  # epochs done
+        self.batch = 0  # batches done in this one
+        self._loss_sum = 0.0
+        self.seconds = 0.0  # spent in this epoch; what is lost with a killed trainer is not counted
+        self.scores: Scores | None = None
+        self.best: Tensors | None = None
+        self.best_loss = math.inf
+        self.keep_best = keep_best
+        if measure_start:
+            self._keep(self.validate())
+
+    @property
+    def lr(self) -> float:
+        """The step size of the next step."""
+        return self.schedule.lr(self.epoch * self.batches + self.batch, self.epochs * self.batches)
+
+    def run_epoch(self, between: Callable[[], None]) -> float:
+        """Finish the current epoch; returns its mean training loss. `between` is called after every batch.
+
+        Raises SearchFailed where the loss is not finite.
+        """
+        order = torch.randperm(len(self.samples.train), generator=stream(self.seed, self.stage, "order", self.epoch))
+        self.network.train()
+        while self.batch < self.batches:
+            started = time.monotonic()
+            indices = order[self.batch * self.batch_size : (self.batch + 1) * self.batch_size]
+            self._loss_sum += self._step(indices) * len(indices)
+            self.batch += 1
+            self.seconds += time.monotonic() - started
+            between()
+        started = time.monotonic()
+        loss = self._loss_sum / len(order)
+        self.schedule.epoch_ended(loss)
+        self.scores = self.validate()
+        self.epoch, self.batch, self._loss_sum = self.epoch + 1, 0, 0.0
+        if self.keep_best:
+            self._keep(self.scores)
+        self.seconds += time.monotonic() - started
+        return loss
+
+    def validate(self) -> Scores:
+        """Scores on the validation split, with the same noise every time."""
+        return evaluate(self.network, self.objective, self.samples.splits["validation"], self.seed, "validation")
+
+    def state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Everything that the rest of the training depends on."""
+        optimizer, values = pack_state(self.optimizer.state_dict())
+        tensors = prefixed("network", self.network.state_dict()) | prefixed("optimizer", optimizer)
+        if self.best is not None:
+            tensors |= prefixed("best", self.best)
+        return tensors, {
+            "epoch": self.epoch,
+            "batch": self.batch,
+            "loss_sum": self._loss_sum,
+            "seconds": self.seconds,
+            "best_loss": self.best_loss if self.best is not None else None,
+            "schedule": [self.schedule.factor, self.schedule.waited],
+            "schedule_best": self.schedule.best if math.isfinite(self.schedule.best) else None,
+            "optimizer": values,
+        }
+
+    def restore(self, tensors: Tensors, values: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.network.load_state_dict(under("network", tensors))
+        self.optimizer.load_state_dict(unpack_state(under("optimizer", tensors), values["optimizer"]))
+        self.best = under("best", tensors) or None
+        self.best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
+        self.epoch, self.batch, self._loss_sum = values["epoch"], values["batch"], values["loss_sum"]
+        self.seconds = values["seconds"]
+        self.schedule.factor, self.schedule.waited = values["schedule"]
+        self.schedule.best = math.inf if values["schedule_best"] is None else values["schedule_best"]
+
+    def finish(self) -> Network:
+        """The trained network: the best by validation, or the last."""
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        return self.network
+
+    def _step(self, indices: torch.Tensor) -> float:
+        x, y = self.samples.train.batch(indices)
+        given, target = self.objective.pair(x, y, stream(self.seed, self.stage, "noise", self.epoch, self.batch))
+        lr = self.lr
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad()
+        loss = self.objective.loss(self.network(given), target)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise SearchFailed(
+                "loss_not_finite",
+                f"the training loss became {value} in epoch {self.epoch + 1} of {self.stage}; "
+                "make method.lr smaller, or method.init_scale"
+                if self.stage == "search"
+                else f"the training loss became {value} in epoch {self.epoch + 1} of {self.stage}; "
+                "make finetune.lr smaller",
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return value
+
+    def _keep(self, scores: Scores) -> None:
+        if scores.loss < self.best_loss:
+            self.best_loss = scores.loss
+            self.best = copy.deepcopy(self.network.state_dict())
+
+
+@torch.no_grad()
+def evaluate(network: Network, objective: Objective, split: Split, seed: int, purpose: str) -> Scores:
+    """Mean loss and metric of a network on a split, with noise that depends on `seed` and `purpose` alone."""
+    network.eval()
+    loss = metric = 0.0
+    for start in range(0, len(split), EVALUATION_BATCH):
+        indices = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
+        x, y = split.batch(indices)
+        given, target = objective.pair(x, y, stream(seed, purpose, start))
+        output = network(given)
+        loss += objective.loss(output, target).item() * len(indices)
+        metric += objective.measure(output, target).sum().item()
+    return Scores(loss / len(split), metric / len(split))
