@@ -1,0 +1,1 @@
+"""What a user imports: the Python client and the command line."""

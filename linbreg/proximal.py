@@ -63,8 +63,8 @@ class ProxAdam(RegularizedOptimizer):
        \theta_t \leftarrow \mathrm{prox}_{\tau J}\Big(\theta_{t-1}
             - \tau \, \frac{m_t/(1-\beta_1^t)}{\sqrt{s_t/(1-\beta_2^t)} + \epsilon}\Big)
 
-    The prox is Euclidean, the simple choice: that in the metric of Adam's preconditioner, as in `Adaptive
-    Proximal Gradient Methods for Structured Neural Networks`__ (Yun, Lozano, Yang, NeurIPS 2021), has no closed
+    The prox is Euclidean, the simple choice: that in the metric of Adam's preconditioner, as in *Adaptive
+    Proximal Gradient Methods for Structured Neural Networks* (Yun, Lozano, Yang, NeurIPS 2021), has no closed
     form for groups. With J ≡ 0 this is :class:`torch.optim.Adam`.
 
     Args:
@@ -75,8 +75,6 @@ class ProxAdam(RegularizedOptimizer):
         weight_decay: μ; g ← g + μθ (default: 0)
 
     State: ``state[param]["exp_avg"]``, ``"exp_avg_sq"`` and ``"step"``, a float32 scalar.
-
-    __ https://proceedings.neurips.cc/paper/2021/hash/cc3f5463bc4d26bc38eadc8bcffbc654-Abstract.html
     """
 
     def __init__(

@@ -42,7 +42,10 @@ def shrink(network: Network) -> Network:
             new.bias.copy_((old.bias.double() + fold)[rows])
         for node in graph.nodes:
             if node.op == "place" and node.name in small.places:
-                small.places[node.name] = _place(masks[node.sources[0]], constants[node.sources[0]], small)
+                (source,) = node.sources
+                old_place = dict(network.places.items()).get(node.name)
+                dtype = next(small.parameters()).dtype
+                small.places[node.name] = _place(old_place, masks[source], constants[source], dtype)
     return small
 
 
@@ -77,9 +80,13 @@ def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, to
     return constants
 
 
-def _place(mask: torch.Tensor, constant: torch.Tensor, like: Network) -> Place:
+def _place(old: torch.nn.Module | None, mask: torch.Tensor, constant: torch.Tensor, dtype: torch.dtype) -> Place:
+    """Where every output is found after the sleeping ones have become constants; `old` is an earlier placement."""
     live, sleeping = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
-    order = torch.empty(len(mask), dtype=torch.int64)
-    order[live] = torch.arange(len(live))
-    order[sleeping] = len(live) + torch.arange(len(sleeping))
-    return Place(order, constant[sleeping].to(next(like.parameters())))
+    order, constants = torch.arange(len(mask)), torch.zeros(0, dtype=dtype)
+    if isinstance(old, Place):
+        order, constants = old.order, old.constant
+    moved = torch.empty(len(mask) + len(constants), dtype=torch.int64)
+    moved[torch.cat([live, sleeping])] = torch.arange(len(mask))
+    moved[len(mask) :] = torch.arange(len(mask), len(moved))
+    return Place(moved[order], torch.cat([constant[sleeping].to(dtype), constants]))

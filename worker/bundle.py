@@ -169,7 +169,7 @@ def _recorded(job: Job, network: Network, samples: Samples, objective: Objective
     x, y = split.batch(torch.arange(min(_SAMPLES, len(split))))
     given, target = objective.pair(x, y, stream(job.spec.seed, "samples"))
     recorded = {"input": given, "output": network.eval()(given), "truth": target}
-    return {key: value.contiguous() for key, value in recorded.items()}
+    return {key: value.clone() for key, value in recorded.items()}  # an autoencoder's input is its truth
 
 
 def _zip(name: str, files: dict[str, bytes]) -> bytes:

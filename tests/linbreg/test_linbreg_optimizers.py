@@ -239,7 +239,7 @@ def test_a_closure_is_called_and_its_loss_returned():
         loss.backward()
         return loss
 
-    assert float(optimizer.step(closure)) == 2.0
+    assert optimizer.step(closure).item() == 2.0
     assert torch.equal(weight.detach(), torch.full((2, 2), 0.5))
 
 

@@ -41,7 +41,7 @@ def test_value_prox_sub_gradient_and_active_follow_the_formulas(shapes, seed, la
         assert far(params, oracle.prox(arrays, groups, step * lam)) <= 1e-10
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.tuples(small, small), seeds, st.sampled_from([0.2, 0.8]), st.floats(0.3, 1.5))
 def test_a_prox_minimises_what_defines_it(shape, seed, lam, step):
     for regularizer in (L1(lam), GroupL1(lam), GroupL1(lam, dim=1), Nuclear(lam)):
@@ -54,7 +54,7 @@ def test_a_prox_minimises_what_defines_it(shape, seed, lam, step):
 
         # when SciPy looks for a minimum without gradients
         start = x.ravel() * 0.5
-        found = minimize(objective, start, method="Powell", options={"xtol": 1e-9, "ftol": 1e-12, "maxiter": 4000})
+        found = minimize(objective, start, method="Powell", options={"xtol": 1e-9, "ftol": 1e-12, "maxiter": 500})
 
         # then it finds none below ours, nor is there one nearby
         (ours,) = regularizer.prox([torch.tensor(x)], step)
@@ -95,7 +95,7 @@ def test_a_sub_gradient_bounds_the_penalty_from_below_and_is_its_slope(shapes, s
 
         # J(y) ≥ J(θ) + ⟨p, y − θ⟩
         rise = sum((p * (y - x)).sum() for p, y, x in zip(slopes, others, params, strict=True))
-        assert float(regularizer.value(others)) >= float(regularizer.value(params) + rise) - 1e-9
+        assert float(regularizer.value(others)) >= float((regularizer.value(params) + rise).detach()) - 1e-9
 
         # and the value can be differentiated, also where groups are zero: the lasso baseline does
         computed = torch.autograd.grad(regularizer.value(params), params)

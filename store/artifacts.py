@@ -1,0 +1,174 @@
+"""Where do the files of a search lie, and how are they read?
+
+In an object store: a folder by default, or an `s3://`, `gs://` or `az://` URL. An object never changes: its key is
+`searches/{search}/{attempt}/{sha256}`, so writing it twice is a no-op, a worker that was thought dead cannot damage
+what another published, and the hash of the key is the strong ETag. Which objects count is said by the database alone:
+a key is written first and committed there afterwards.
+
+Threads: an `Artifacts` may be shared by threads and event loops.
+Errors: `ArtifactMissing` for a key that does not exist; `StoreUnavailable` for everything the store itself refuses or
+fails at (away, full, no permission), with its words.
+"""
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, from_url
+
+CHUNK: Final = 1 << 20
+_MULTIPART: Final = 8 * CHUNK  # larger files are sent in parts and never held in memory
+
+
+class ArtifactMissing(Exception):
+    """No object has this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"there is no artifact {key}")
+        self.key = key
+
+
+class StoreUnavailable(Exception):
+    """The artifact store cannot do this now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An object that lies in the store."""
+
+    key: str
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+class Artifacts:
+    """The artifact store at a URL, or in a folder (which is created)."""
+
+    def __init__(self, url_or_folder: str | Path) -> None:
+        text = str(url_or_folder)
+        if "://" in text and not text.startswith("file://"):
+            self._folder = None
+            with _named(text):
+                self._store = from_url(text)
+        else:
+            self._folder = Path(text.removeprefix("file://")).absolute()
+            with _named(text):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._store = LocalStore(self._folder)
+
+    @classmethod
+    def default(cls, home: Path) -> "Artifacts":
+        """The store of an installation that names no other: a folder in its home."""
+        return cls(home / "artifacts")
+
+    def put(self, search_id: str, attempt: int, source: Path | bytes) -> Stored:
+        """Store bytes or a file, all or nothing; when this returns they survive a crash of the machine."""
+        sha256, size = _digest(source)
+        key = f"searches/{search_id}/{attempt}/{sha256}"
+        with _named(key):
+            try:
+                # "create" sends in one piece. For a large file an equal object may be written over instead.
+                if size <= _MULTIPART:
+                    obstore.put(self._store, key, source, mode="create")
+                else:
+                    obstore.put(self._store, key, source, use_multipart=True, max_concurrency=2)
+            except AlreadyExistsError:
+                pass  # the same key is the same content
+            if self._folder is not None:
+                _make_durable(self._folder / key)
+        return Stored(key, sha256, size)
+
+    def get(self, key: str) -> bytes:
+        """Read a whole object into memory."""
+        with _named(key):
+            return bytes(obstore.get(self._store, key).bytes())
+
+    def size(self, key: str) -> int:
+        """How many bytes it has."""
+        with _named(key):
+            return int(obstore.head(self._store, key)["size"])
+
+    def fetch(self, key: str, path: Path) -> None:
+        """Copy an object to a file, in pieces; the file appears only when it is whole."""
+        partial = path.with_name(path.name + ".partial")
+        with _named(key):
+            chunks = iter(obstore.get(self._store, key).stream(min_chunk_size=CHUNK))
+        try:
+            with partial.open("wb") as file:
+                while (chunk := _next(key, chunks)) is not None:
+                    file.write(chunk)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    async def open(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Begin to read the bytes from `start` up to and without `end`; the chunks come from the iterator returned.
+
+        A missing object is noticed here, before the first chunk: in time for an honest status code.
+        """
+        with _named(key):
+            span = (start, (await obstore.head_async(self._store, key))["size"] if end is None else end)
+            if span[0] >= span[1]:
+                return _chunks(key, None)
+            found = await obstore.get_async(self._store, key, options={"range": span})
+            return _chunks(key, found.stream(min_chunk_size=CHUNK))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects; one that is already gone is no error."""
+        for key in keys:
+            with _named(key), suppress(FileNotFoundError):
+                obstore.delete(self._store, key)
+
+    def delete_search(self, search_id: str) -> None:
+        """Delete all objects of a search, those included that no row knows of."""
+        with _named(f"searches/{search_id}"):
+            found = [item["path"] for batch in obstore.list(self._store, f"searches/{search_id}") for item in batch]
+        self.delete(found)
+
+
+def _next(key: str, chunks: Iterator[bytes]) -> bytes | None:
+    with _named(key):
+        return next(chunks, None)
+
+
+async def _chunks(key: str, stream: AsyncIterator[bytes] | None) -> AsyncIterator[bytes]:
+    if stream is None:
+        return
+    with _named(key):
+        async for chunk in stream:
+            yield bytes(chunk)
+
+
+def _digest(source: Path | bytes) -> tuple[str, int]:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest(), len(source)
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()
+
+
+def _make_durable(path: Path) -> None:
+    """Flush a file and the folders of its key: the database must not outlive what it refers to."""
+    for place in (path, *list(path.parents)[:3]):  # {attempt}, {search}, searches
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ArtifactMissing(key) from error
+    except (BaseError, OSError, ValueError) as error:
+        raise StoreUnavailable(f"{key}: {error}") from error

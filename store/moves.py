@@ -1,0 +1,179 @@
+"""What becomes of a search whose worker is gone?
+
+It is moved: in one transaction its attempt is raised, where that is still the current one, and an entry for the next
+attempt is queued. Any number of sweepers may do this at once, on any machine: one of them wins, and the worker that
+was thought dead is fenced off from that moment on (`store.attempts`). The old entry is dropped afterwards.
+
+Two rules say that a worker is gone, both by the database's clock:
+
+- a search that was started: its attempt's heartbeat is silent;
+- a search that was queued: the queue has given its entry away (or lost it) long ago, and nobody has called
+  `Attempt.start`, which is the first thing a worker does. So it died between the two, or failed there.
+
+A user's wish is fulfilled rather than moved: cancelling → cancelled, pausing → paused. A search lost `limit` times
+without a new checkpoint in between fails with the code `worker_lost`, lest it take one worker after the other.
+
+Threads: all functions may be called from any thread.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Engine, Row, select, update
+
+from store import queue, tables
+from store.database import after_commit, now, read, write
+from store.events import add as add_event
+from store.states import ACTIVE, AFTER_LOSS, TERMINAL, State
+
+LIMIT: Final = 3
+"""Losses without a new checkpoint between them after which a search is given up."""
+
+_OLDEST: Final = 500
+"""How many queued searches a sweep looks at: the queue is first come, first served, so the stranded are in front."""
+
+_ADVICE: Final = (
+    "The worker that ran this search was lost {count} times without a new checkpoint in between. Most likely its "
+    "machine ran out of memory or was restarted. Look at the worker's log; make the search smaller (narrower layers, "
+    "a smaller batch_size) or give the worker more memory, then post it again."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A search that was taken from a worker."""
+
+    search_id: str
+    attempt: int
+    """The attempt that is over."""
+    state: State
+    """What the search is now: queued, cancelled, paused or failed."""
+
+
+def move_silent(engine: Engine, older_than_s: float, limit: int = LIMIT) -> list[Moved]:
+    """Move every search that nobody has worked on for `older_than_s` seconds."""
+    a = tables.attempts
+    silent = a.c.heartbeat_at < now() - older_than_s
+    return [
+        *_move_active(engine, silent, limit),
+        *_move_all(engine, _stranded(engine, older_than_s), limit),
+    ]
+
+
+def move_from(engine: Engine, worker: str, limit: int = LIMIT) -> list[Moved]:
+    """Move at once everything that a worker has which is known to be dead (its process was seen to end)."""
+    never_started = [(entry.search_id, entry.attempt) for entry in queue.taken_by(engine, worker)]
+    return [
+        *_move_active(engine, tables.attempts.c.worker == worker, limit),
+        *_move_all(engine, never_started, limit),
+    ]
+
+
+def hand_back(engine: Engine, search_id: str, attempt: int) -> Moved | None:
+    """Queue a search again that its own worker gives up; None where it is no longer this attempt's."""
+    for state in ("running", "starting", "pausing", "cancelling"):
+        if moved := _move(engine, search_id, attempt, state, outcome="handed_back"):
+            return moved
+    return None
+
+
+def _move_active(engine: Engine, gone: ColumnElement[bool], limit: int) -> list[Moved]:
+    """Move the active searches whose current attempt fulfils `gone`, asked again at the moment of the move."""
+    s, a = tables.searches, tables.attempts
+    with read(engine) as tx:
+        found = tx.execute(
+            select(s.c.id, s.c.attempt, s.c.state)
+            .join(a, (a.c.search == s.c.number) & (a.c.attempt == s.c.attempt))
+            .where(s.c.state.in_(ACTIVE), gone)
+        ).all()
+    still = select(a.c.search).where(a.c.search == s.c.number, a.c.attempt == s.c.attempt, gone).exists()
+    moves = (_move(engine, *row, only_if=still, limit=limit) for row in found)
+    return [moved for moved in moves if moved]
+
+
+def _move_all(engine: Engine, queued: Iterable[tuple[str, int]], limit: int) -> list[Moved]:
+    moves = (_move(engine, *attempt, "queued", limit=limit) for attempt in queued)
+    return [moved for moved in moves if moved]
+
+
+def _stranded(engine: Engine, older_than_s: float) -> list[tuple[str, int]]:
+    """Find the queued searches that no worker will ever start."""
+    s = tables.searches
+    with read(engine) as tx:
+        moment = tx.execute(select(now())).scalar_one()
+        queued = [
+            (row.id, row.attempt)
+            for row in tx.execute(
+                select(s.c.id, s.c.attempt)
+                .where(s.c.state == "queued", s.c.updated_at < moment - older_than_s)
+                .order_by(s.c.id)
+                .limit(_OLDEST)
+            )
+        ]
+    entries = queue.entries(engine, queued)
+    return [attempt for attempt in queued if _is_stranded(entries.get(attempt), moment - older_than_s)]
+
+
+def _is_stranded(entry: queue.Entry | None, moment: float) -> bool:
+    if entry is None:
+        return True
+    return not entry.waiting and entry.taken_at is not None and entry.taken_at < moment
+
+
+def _move(
+    engine: Engine,
+    search_id: str,
+    attempt: int,
+    state: State,
+    *,
+    only_if: ColumnElement[bool] | None = None,
+    outcome: str = "lost",
+    limit: int = LIMIT,
+) -> Moved | None:
+    """Take the search from this attempt; None where another was faster or the state has changed."""
+    s = tables.searches
+    fence = [s.c.id == search_id, s.c.attempt == attempt, s.c.state == state]
+    if only_if is not None:
+        fence.append(only_if)
+    wanted = AFTER_LOSS[state]
+    counted = wanted == "queued" and outcome == "lost"
+    with write(engine) as tx:
+        row = None
+        if counted:
+            failure = {"error_code": "worker_lost", "error_message": _ADVICE.format(count=limit)}
+            row = _change(tx, [*fence, s.c.stalls + 1 >= limit], "failed", **failure)
+        if row is None and wanted == "queued":
+            again = {"attempt": attempt + 1, "stalls": s.c.stalls + int(counted)}
+            row = _change(tx, fence, "queued", **again)
+        elif row is None:
+            row = _change(tx, fence, wanted)
+        if row is None:
+            return None
+
+        now_is: State = row.state
+        a = tables.attempts
+        tx.execute(
+            update(a).where(a.c.search == row.number, a.c.attempt == attempt).values(ended_at=now(), outcome=outcome)
+        )
+        if now_is == "queued":
+            queue.enqueue(tx, search_id, attempt + 1, row.queue)
+            kind = "handed_back" if outcome == "handed_back" else "moved"
+            add_event(tx, row.number, attempt, kind, {"next_attempt": attempt + 1})
+        else:
+            told = {"code": row.error_code, "message": row.error_message} if now_is == "failed" else {}
+            add_event(tx, row.number, attempt, now_is, told)
+        if outcome == "lost":  # who hands back returns from the entry by itself
+            after_commit(tx, lambda: queue.drop(engine, search_id, attempt))
+    return Moved(search_id, attempt, now_is)
+
+
+def _change(tx: Connection, fence: Sequence[ColumnElement[bool]], state: State, **values: Any) -> Row[Any] | None:
+    s = tables.searches
+    finished = {"finished_at": now()} if state in TERMINAL else {}
+    return tx.execute(
+        update(s)
+        .where(*fence)
+        .values(state=state, eta_s=None, version=s.c.version + 1, updated_at=now(), **finished, **values)
+        .returning(s.c.number, s.c.state, s.c.queue, s.c.error_code, s.c.error_message)
+    ).one_or_none()

@@ -1,0 +1,194 @@
+"""What lasts, and in which columns?
+
+`searches` holds all that a poll shows: the newest progress is copied there, so that a poll costs one row however long
+the history is. Everything else hangs on it and goes with it (ON DELETE CASCADE).
+
+A search has a public `id` and a short `number`; other tables refer to it by the number, since counts are many (layers
+x epochs) and their key is most of their size. Times are Unix seconds by the database's clock. JSON columns are JSONB
+on PostgreSQL.
+
+On SQLite the tables of the queue (DBOS) lie in the same file; migrations leave them alone.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from store.states import STATES
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# None is SQL's NULL, so that "has no result" can be asked in a WHERE.
+_JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+# SQLite numbers rows by itself only where the key is INTEGER.
+_SERIAL = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> str:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return f"{column} IN ({listed})"
+
+
+def _of_a_search(*, primary_key: bool = False) -> Column[int]:
+    return Column(
+        "search", _SERIAL, ForeignKey("searches.number", ondelete="CASCADE"), nullable=False, primary_key=primary_key
+    )
+
+
+searches: Final = Table(
+    "searches",
+    metadata,
+    Column("number", _SERIAL, primary_key=True),
+    Column("id", String(37), nullable=False, unique=True),
+    Column("name", Text),
+    Column("state", String(10), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    # Attempts lost and trainers dead since the last checkpoint.
+    Column("stalls", Integer, nullable=False, server_default=text("0")),
+    Column("queue", String(16), nullable=False),
+    # Rises with every change of this row: the ETag.
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    # What was asked for.
+    Column("spec", _JSON, nullable=False),
+    Column("metadata", _JSON, nullable=False),
+    Column("superstructure", String(32), nullable=False),
+    Column("task", String(32), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    # The newest progress.
+    Column("stage", String(32)),
+    Column("epoch", Integer),
+    Column("epochs", Integer),
+    Column("eta_s", Double),
+    Column("layers", _JSON, nullable=False),  # [{name, width, active}]
+    Column("parameters", BigInteger),
+    Column("macs", BigInteger),
+    Column("train_loss", Double),
+    Column("validation_loss", Double),
+    Column("metrics", _JSON),
+    # The end.
+    Column("result", _JSON),
+    Column("bundle_name", Text),
+    Column("bundle_sha256", String(64)),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("finished_at", Double),
+    Column("updated_at", Double, nullable=False),
+    CheckConstraint(_one_of("state", STATES), name="state"),
+    Index(None, "state", "id"),  # the filtered list, and the sweeper's search for what is active
+    sqlite_autoincrement=True,  # a number is never given twice
+)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    _of_a_search(primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("worker", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("heartbeat_at", Double, nullable=False),
+    Column("ended_at", Double),
+    Column("outcome", String(16)),
+    # The newest checkpoint of this attempt; the key where it was copied to the artifact store.
+    Column("checkpoint_stage", String(32)),
+    Column("checkpoint_epoch", Integer),
+    Column("checkpoint_key", Text),
+    Column("checkpoint_at", Double),
+    CheckConstraint(
+        _one_of("outcome", ("succeeded", "failed", "cancelled", "paused", "lost", "handed_back")), name="outcome"
+    ),
+    sqlite_with_rowid=False,
+)
+
+layers: Final = Table(
+    "layers",
+    metadata,
+    _of_a_search(primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("searched", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+epochs: Final = Table(
+    "epochs",
+    metadata,
+    _of_a_search(primary_key=True),
+    Column("stage", String(32), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("train_loss", Double),
+    Column("validation_loss", Double),
+    Column("metrics", _JSON),
+    Column("lr", Double),
+    Column("lam", Double),
+    Column("parameters", BigInteger),
+    Column("macs", BigInteger),
+    Column("seconds", Double),
+    Column("recorded_at", Double, nullable=False),  # for the first time; orders the stages
+    sqlite_with_rowid=False,
+)
+
+epoch_counts: Final = Table(
+    "epoch_counts",
+    metadata,
+    _of_a_search(primary_key=True),
+    Column("stage", String(32), primary_key=True),
+    Column("epoch", Integer, primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("active", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    Column("id", _SERIAL, primary_key=True),
+    _of_a_search(),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("data", _JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "search", "id"),
+    sqlite_autoincrement=True,  # a cursor never meets an id given again
+)
+
+artifacts: Final = Table(
+    "artifacts",
+    metadata,
+    _of_a_search(primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("media_type", String(64), nullable=False),
+    Column("created_at", Double, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,45 @@
+"""The worker's verb on the command line: `bregnas worker`, an entry point of the group `bregnas.commands`."""
+
+import os
+import signal
+import sys
+import threading
+from typing import Annotated
+
+import typer
+
+
+def worker(
+    replaces: Annotated[
+        str | None, typer.Option(help="The id of a worker that is known to be dead: its searches are taken over.")
+    ] = None,
+    until_stdin_closes: Annotated[
+        bool, typer.Option("--until-stdin-closes", hidden=True, help="End when standard input does.")
+    ] = False,
+) -> None:
+    """Run searches from the queue, one at a time, until SIGTERM or Ctrl-C; then hand the running one back."""
+    from worker.settings import WorkerSettings
+
+    try:
+        settings = WorkerSettings.from_environment()
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+
+    from store import logs
+    from store.ids import new_id
+    from worker.service import Service
+
+    logs.configure(os.environ.get("BREGNAS_LOG_LEVEL", "info"))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if until_stdin_closes:
+        threading.Thread(target=_stop_with_stdin, args=(stop,), daemon=True).start()
+    Service(settings, os.environ.get("BREGNAS_WORKER_ID") or new_id("wrkr"), stop).run(replaces)
+
+
+def _stop_with_stdin(stop: threading.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    stop.set()
