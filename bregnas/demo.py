@@ -1,2 +1,173 @@
-def demo() -> None:
-    """Placeholder."""
+"""`bregnas demo`: the whole path on one machine, as a stranger would go it over HTTP.
+
+Starts the service on its embedded defaults, posts a search, shows the architecture emerge, downloads the network it
+found, runs it where this project cannot be imported, and stops what it started.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+
+from bregnas import alone
+from bregnas.show import Emerging, pictures, summary
+
+# Settings under which an hour-glass emerges by itself: no width is drawn or forced. See docs/results.md.
+SEARCH: dict[str, Any] = {
+    "name": "demo: a denoising autoencoder",
+    "superstructure": {"kind": "mlp", "widths": [784] * 5, "activation": "silu"},
+    "task": {"kind": "denoise", "sigma": 0.2},
+    "data": "mnist-5k",
+    "method": {"optimizer": "adabreg", "lr": 0.001, "lam": 0.04, "density": 0.05, "init_scale": 2.0},
+    "budget": {"epochs": 24, "batch_size": 128},
+    "finetune": {"epochs": 6, "scratch_epochs": 12},
+    "seed": 1,
+}
+START_S = 30.0
+POLL_S = 0.3
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the results go; made anew.")] = Path("demo-output"),
+) -> None:
+    """Search a denoising autoencoder on 5,000 real MNIST images, from POST to a network that runs alone."""
+    console = Console()
+    began = time.monotonic()
+    home = folder.resolve() / "home"
+    if folder.exists():
+        shutil.rmtree(folder)
+    home.mkdir(parents=True)
+    with _service(home, console) as url, httpx.Client(base_url=url, timeout=30) as client:
+        search = _post(client, console)
+        search = _watch(client, search["id"], console)
+        if search["status"] != "succeeded":
+            error = search.get("error") or {"code": search["status"], "message": ""}
+            console.print(f"[red]the search ended as {search['status']}[/]: {error['code']}: {error['message']}")
+            raise typer.Exit(1)
+        history = client.get(f"/v1/searches/{search['id']}/layers").raise_for_status().json()
+        archive = _download(client, search["id"], folder, console)
+    with zipfile.ZipFile(archive) as bundle:
+        bundle.extractall(folder)
+    ran = _run_alone(archive.with_suffix(""), folder, console)
+    from bregnas.plots import growth, triptych
+
+    picture = growth(history, folder / "architecture.png")
+    example = triptych(ran["example"], folder / "example.png")
+    summary(console, search, ran)
+    pictures(console, ran["example"])
+    console.print(f"network   {archive}\npicture   {picture}\nexample   {example}")
+    console.print(f"[dim]{time.monotonic() - began:.0f} s in all[/]")
+
+
+@contextmanager
+def _service(home: Path, console: Console) -> Iterator[str]:
+    """The API and one worker on a free port, stopped afterwards whatever happens."""
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = home.parent / "service.log"
+    environment = {**os.environ, "BREGNAS_HOME": str(home), "HOST": "127.0.0.1", "PORT": str(port)}
+    for name in ("BREGNAS_DATABASE_URL", "BREGNAS_ARTIFACTS"):
+        environment.pop(name, None)
+    with log.open("wb") as output:
+        service = subprocess.Popen(
+            [sys.executable, "-m", "bregnas.cli", "serve"], env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        try:
+            _await(url, service, log)
+            console.print(f"the service answers at {url} [dim](log: {log})[/]")
+            yield url
+        finally:
+            service.send_signal(signal.SIGINT)
+            service.wait(60)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(url: str, service: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and service.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=2).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    typer.echo(f"the service did not start; its log says:\n{log.read_text(errors='replace')[-2000:]}", err=True)
+    raise typer.Exit(1)
+
+
+def _post(client: httpx.Client, console: Console) -> dict[str, Any]:
+    answer = client.post("/v1/searches", json=SEARCH)
+    if answer.status_code != httpx.codes.ACCEPTED:
+        problem: dict[str, Any] = answer.json()
+        typer.echo(f"{problem['title']}: {problem.get('detail', '')} {problem.get('errors', '')}", err=True)
+        raise typer.Exit(1)
+    search: dict[str, Any] = answer.json()
+    console.print(f"POST /v1/searches → {answer.status_code} {search['id']}")
+    return search
+
+
+def _watch(client: httpx.Client, search_id: str, console: Console) -> dict[str, Any]:
+    """Poll until the search is over, and show what emerges; 304s cost nothing."""
+    etag = ""
+    with Emerging(console, SEARCH) as view:
+        while True:
+            answer = client.get(f"/v1/searches/{search_id}", headers={"If-None-Match": etag} if etag else {})
+            if answer.status_code == httpx.codes.OK:
+                etag = answer.headers.get("ETag", "")
+                search: dict[str, Any] = answer.json()
+                view.update(search)
+                if search["status"] in ("succeeded", "failed", "cancelled"):
+                    return search
+            elif answer.status_code != httpx.codes.NOT_MODIFIED:
+                answer.raise_for_status()
+            time.sleep(POLL_S)
+
+
+def _download(client: httpx.Client, search_id: str, folder: Path, console: Console) -> Path:
+    """Fetch the bundle; its strong ETag is its SHA-256, so what arrives can be checked."""
+    answer = client.get(f"/v1/searches/{search_id}/model").raise_for_status()
+    expected = answer.headers["ETag"].strip('"')
+    if hashlib.sha256(answer.content).hexdigest() != expected:
+        raise typer.Exit(7)
+    name = answer.headers["Content-Disposition"].split("filename=")[1].split(";")[0].strip('"')
+    path = folder / Path(name).name
+    path.write_bytes(answer.content)
+    console.print(f"GET /v1/searches/{search_id}/model → {path.name}, {len(answer.content):,} bytes, hash as published")
+    return path
+
+
+def _run_alone(bundle: Path, folder: Path, console: Console) -> dict[str, Any]:
+    """Run the network in PyTorch and ONNX Runtime in a process that cannot import this project."""
+    script = folder / "run_alone.py"
+    script.write_text(Path(alone.__file__).read_text())
+    run = subprocess.run(
+        [sys.executable, str(script.resolve())], cwd=bundle, capture_output=True, text=True, check=False
+    )
+    if run.returncode:
+        typer.echo(f"the downloaded network does not run: {run.stderr[-2000:]}", err=True)
+        raise typer.Exit(1)
+    ran: dict[str, Any] = json.loads(run.stdout)
+    console.print(
+        f"ran it without this project: PyTorch differs by {ran['pytorch']:.1e} from what was recorded, "
+        f"ONNX Runtime by {ran['onnx']:.1e}"
+    )
+    return ran

@@ -1,0 +1,138 @@
+"""How a search looks in a terminal: the progress, the layers as bars, the result, and an image or two."""
+
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+_STAGES = {
+    "search": "searching: the loss switches on the neurons it needs",
+    "finetune": "training the shrunk network on",
+    "scratch": "training the found widths from scratch",
+    "export": "exporting",
+}
+_BAR = 56
+_SHADES = " ·░▒▓█"
+
+
+class Emerging:
+    """The active neurons of every layer while they emerge; plain lines where there is no terminal."""
+
+    def __init__(self, console: Console, spec: dict[str, Any]) -> None:
+        self.console = console
+        budget, finetune = spec["budget"], spec["finetune"]
+        self._epochs = {
+            "search": budget["epochs"],
+            "finetune": finetune["epochs"],
+            "scratch": finetune["scratch_epochs"],
+        }
+        self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
+        self._said: tuple[Any, ...] = ()
+
+    def __enter__(self) -> "Emerging":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, search: dict[str, Any]) -> None:
+        """Show the newest state of the search."""
+        if self._live is not None:
+            self._live.update(self._drawing(search))
+            return
+        progress = search["progress"]
+        said = (search["status"], progress["stage"], progress["epoch"])
+        if said != self._said and progress["stage"]:
+            self._said = said
+            counts = " ".join(f"{layer['active'] or 0:4d}" for layer in search["layers"])
+            loss = search["losses"]["validation"]
+            self.console.print(
+                f"{progress['stage']:>8} {progress['epoch'] or 0:3d}/{progress['epochs'] or 0:<3d} [{counts}]"
+                + (f" loss {loss:.4f}" if loss is not None else "")
+                + _eta(progress),
+                markup=False,
+                highlight=False,
+            )
+
+    def _drawing(self, search: dict[str, Any]) -> Group:
+        progress = search["progress"]
+        stage, epoch = progress["stage"], progress["epoch"] or 0
+        before = {"search": 0, "finetune": 1, "scratch": 2, "export": 3}.get(stage or "search", 0)
+        done = sum(list(self._epochs.values())[:before]) + (epoch if stage in self._epochs else 0)
+        table = Table.grid(padding=(0, 2))
+        for layer in search["layers"]:
+            active = layer["active"] or 0
+            filled = round(_BAR * active / layer["width"])
+            centred = Text(("█" * max(filled, 1 if active else 0)).center(_BAR), style="blue")
+            table.add_row(layer["name"], centred, f"{active:4d} of {layer['width']}")
+        total = sum(self._epochs.values())
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            ProgressBar(total=total, completed=done, width=_BAR),
+            f"{_STAGES.get(stage or '', search['status'])} {epoch}/{progress['epochs'] or 0}{_eta(progress)}",
+        )
+        return Group(head, table)
+
+
+def summary(console: Console, search: dict[str, Any], ran: dict[str, Any]) -> None:
+    """The result in a table: sizes before and after, and the error at every station."""
+    result = search["result"]
+    full, shrunk = result["superstructure"], result["shrunk"]
+    table = Table("network", "parameters", "MACs", "validation MSE", "PSNR", "test MSE", title="what was found")
+    stations = [("superstructure, after the search", full), ("the same, shrunk", shrunk)]
+    stations += [(_name(c, result["winner"]), c) for c in result["candidates"]]
+    for name, at in stations:
+        test = at.get("test")
+        table.add_row(
+            name,
+            f"{at['parameters']:,}",
+            f"{at['macs']:,}",
+            f"{at['validation']['loss']:.5f}",
+            f"{at['validation']['psnr']:.2f}",
+            f"{test['loss']:.5f}" if test else "",
+        )
+    console.print()
+    console.print(f"widths found  {' – '.join(str(w) for w in result['widths'].values())}", highlight=False)
+    console.print(
+        f"parameters    {full['parameters']:,} before, {shrunk['parameters']:,} after; shrinking changed no output by "
+        f"more than {result['difference']:.1e}",
+        highlight=False,
+    )
+    console.print(table)
+    console.print(f"PSNR of {ran['psnr_in']:.2f} dB in, {ran['psnr_out']:.2f} dB out on the samples in the bundle")
+
+
+def pictures(console: Console, example: dict[str, list[list[float]]]) -> None:
+    """Grey images side by side, two rows of pixels a line."""
+    names = list(example)
+    columns = len(example[names[0]][0])
+    console.print("  ".join(name.center(columns) for name in names), highlight=False)
+    for row in range(0, len(example[names[0]]), 2):
+        line = []
+        for name in names:
+            upper, lower = example[name][row], example[name][min(row + 1, len(example[name]) - 1)]
+            line.append("".join(_shade((a + b) / 2) for a, b in zip(upper, lower, strict=True)))
+        console.print("  ".join(line), highlight=False, markup=False)
+
+
+def _name(candidate: dict[str, Any], winner: str) -> str:
+    name = {"found": "found, trained on", "scratch": "found widths from scratch"}[candidate["name"]]
+    return f"{name} (delivered)" if candidate["name"] == winner else name
+
+
+def _shade(value: float) -> str:
+    return _SHADES[min(len(_SHADES) - 1, max(0, int(value * len(_SHADES))))]
+
+
+def _eta(progress: dict[str, Any]) -> str:
+    eta = progress.get("eta_s")
+    return f", about {eta:.0f} s left" if eta else ""
