@@ -161,7 +161,7 @@ class Pipeline:
     def _train(self, training: Training) -> None:
         self._take_up(training)
         while training.epoch < training.epochs:
-            lr = training.lr
+            lr = training.lr()
             loss = training.run_epoch(lambda: self._between(training))
             self._record(training, loss, lr)
             training.seconds = 0.0

@@ -109,10 +109,9 @@ class Training:
         if measure_start:
             self._keep(self.validate())
 
-    @property
-    def lr(self) -> float:
-        """The step size of the next step."""
-        return self.schedule.lr(self.epoch * self.batches + self.batch, self.epochs * self.batches)
+    def lr(self, batch: int = 0) -> float:
+        """The step size of a batch of the current epoch."""
+        return self.schedule.lr(self.epoch * self.batches + batch, self.epochs * self.batches)
 
     def run_epoch(self, between: Callable[[], None]) -> float:
         """Finish the current epoch; returns its mean training loss. `between` is called after every batch.
@@ -179,7 +178,7 @@ class Training:
     def _step(self, indices: torch.Tensor) -> float:
         x, y = self.samples.train.batch(indices)
         given, target = self.objective.pair(x, y, stream(self.seed, self.stage, "noise", self.epoch, self.batch))
-        lr = self.lr
+        lr = self.lr(self.batch)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad()

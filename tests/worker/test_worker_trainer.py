@@ -1,0 +1,144 @@
+"""The trainer process: it can be killed, stopped and orphaned at any moment, and the result is the same."""
+
+import json
+import signal
+import time
+import zipfile
+
+import pytest
+
+from worker.trainer import STOPPED
+
+from .conftest import lines, results, run, start
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The reference: one search that nobody disturbs, run once for this module."""
+    from spec import SearchSpec
+    from worker.job import Folder, Job
+
+    from .conftest import SEARCH_ID, SPEC
+
+    folder = Folder(tmp_path_factory.mktemp("undisturbed") / "1")
+    spec = SearchSpec.model_validate(SPEC)
+    folder.create(Job(search_id=SEARCH_ID, created_at=1.7e9, spec=spec, threads=1, checkpoint_s=1e6))
+    return folder, run(folder)
+
+
+def test_a_search_tells_its_epochs_and_ends_with_a_smaller_network(undisturbed):
+    folder, said = undisturbed
+    assert [m["kind"] for m in said[:2]] == ["started", "epoch"]
+    epochs = [m for m in said if m["kind"] == "epoch"]
+    assert [(m["stage"], m["epoch"]) for m in epochs] == [
+        *(("search", e) for e in range(1, 7)),
+        *(("finetune", e) for e in range(1, 4)),
+        *(("scratch", e) for e in range(1, 4)),
+    ]
+    assert epochs[0]["parameters"] < epochs[5]["parameters"], "the network grows"
+    result = said[-1]["result"]
+    assert said[-1]["kind"] == "finished"
+    assert result["shrunk"]["parameters"] < result["superstructure"]["parameters"]
+    assert result["shrunk"]["validation"]["loss"] == pytest.approx(
+        result["superstructure"]["validation"]["loss"], rel=1e-5
+    )
+    best = min(result["candidates"], key=lambda c: c["validation"]["loss"])
+    assert result["winner"] == best["name"]
+    assert best["validation"]["loss"] <= result["shrunk"]["validation"]["loss"], "training on never makes it worse"
+    with zipfile.ZipFile(folder.results / said[-1]["bundle"]) as archive:
+        assert archive.testzip() is None
+        names = {name.split("/", 1)[1] for name in archive.namelist()}
+    assert names == {
+        "README.md", "model.py", "model.safetensors", "model.onnx", "architecture.json", "preprocessing.json",
+        "spec.json", "history.json", "metrics.json", "samples.safetensors", "architecture.svg", "LICENSE",
+        "manifest.json",
+    }  # fmt: skip
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, make_folder):
+    """Every file of the bundle, the zip included: so the same search built twice is the same bytes too."""
+    reference, _ = undisturbed
+    folder = make_folder(checkpoint_s=0.0)  # a checkpoint after every batch
+    deaths = 0
+    for after in (1, 7, 20, 3, 31, 12, 40, 2, 15, 26):
+        process = start(folder)
+        for count, _ in enumerate(lines(process)):
+            if count == after:
+                process.send_signal(signal.SIGKILL)
+                deaths += 1
+                break
+        process.wait()
+    said = run(folder)
+    assert deaths >= 5
+    assert said[0]["resumed"] is not None
+    assert results(folder) == results(reference)
+
+
+def test_asked_to_stop_it_leaves_a_checkpoint_in_the_middle_of_an_epoch(undisturbed, make_folder):
+    reference, _ = undisturbed
+    folder = make_folder()
+    process = start(folder)
+    said = lines(process)
+    next(said)
+    next(said)  # the first epoch is done
+    process.send_signal(signal.SIGTERM)
+    rest = list(said)
+    assert process.wait() == STOPPED
+    assert rest[-1]["kind"] == "checkpoint"
+    run(folder)
+    assert results(folder) == results(reference)
+
+
+def test_it_ends_when_its_worker_is_gone(make_folder):
+    process = start(make_folder(budget={"epochs": 100_000, "batch_size": 64}))
+    next(lines(process))
+    assert process.stdin is not None
+    process.stdin.close()
+    deadline = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() == 1
+
+
+def test_a_torn_checkpoint_is_passed_over_for_the_one_before(undisturbed, make_folder):
+    reference, _ = undisturbed
+    folder = make_folder(checkpoint_s=0.0)
+    process = start(folder)
+    for message in lines(process):
+        if message["kind"] == "epoch" and message["epoch"] == 4:
+            process.kill()
+            break
+    process.wait()
+    newest = folder.checkpoints / "checkpoint.safetensors"
+    newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
+    said = run(folder)
+    assert said[0]["resumed"][0] == "search"
+    assert results(folder) == results(reference)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "advice"),
+    [
+        ({"method": {"lr": 100.0, "optimizer": "linbreg", "lam": 0.0}}, "loss_not_finite", "method.lr"),
+        ({"method": {"optimizer": "proxsgd", "lam": 50.0}}, "layer_died", "method.lam"),
+        ({"budget": {"epochs": 10_000, "batch_size": 64, "time_limit_s": 1}}, "time_limit", "time_limit_s"),
+        ({"data": "mnist"}, "data_unavailable", "BREGNAS_DATA"),
+    ],
+)
+def test_a_search_that_cannot_succeed_fails_with_a_code_and_advice(make_folder, changes, code, advice):
+    folder = make_folder(**changes)
+    said = run(folder)
+    assert said[-1]["kind"] == "failed"
+    assert said[-1]["code"] == code
+    assert advice in said[-1]["message"]
+    assert results(folder) == {}, "never an empty file as a success"
+
+
+def test_data_that_changed_under_a_checkpoint_is_refused(make_folder):
+    folder = make_folder()
+    run(folder)
+    job = json.loads(folder.job.read_bytes())
+    job["spec"]["data"] = "mnist-5k"
+    folder.job.write_text(json.dumps(job))
+    said = run(folder)
+    assert said[-1]["code"] == "data_changed"
