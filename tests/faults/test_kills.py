@@ -1,0 +1,51 @@
+"""kill -9 of worker, trainer, or both, at random epochs: one result, the same widths and weights."""
+
+import random
+import time
+
+from ..service import serving
+
+KILLS = 4  # the long run, `python -m bench.kills`, does more
+
+
+def test_killed_at_random_moments_a_search_ends_with_the_undisturbed_result(tmp_path):
+    dice = random.Random(5)
+    with serving(tmp_path / "home") as service:
+        calm = service.wait_over(service.post()["id"])
+        assert calm["status"] == "succeeded", calm["error"]
+
+        search = service.post()
+        for kill in range(KILLS):
+            # Each kill waits for progress, so that three losses without a checkpoint between them never come together.
+            before = len(_epochs(service, search["id"]))
+            service.wait(
+                search["id"], lambda s, n=before: len(_epochs(service, s["id"])) > n or s["status"] != "running"
+            )
+            time.sleep(dice.uniform(0, 0.3))
+            for role in (("worker",), ("trainer",), ("worker", "trainer"))[kill % 3]:
+                service.kill(role)
+            time.sleep(0.5)
+        over = service.wait_over(search["id"])
+
+        assert over["status"] == "succeeded", over["error"]
+        assert over["attempt"] > 1, "another worker took over"
+        assert over["result"]["widths"] == calm["result"]["widths"]
+        hashes = [
+            {a["name"]: a["sha256"] for a in service.client.get(f"/v1/searches/{s['id']}/artifacts").json()["data"]}
+            for s in (calm, over)
+        ]
+        for name in ("model.safetensors", "history.json", "architecture.json", "samples.safetensors"):
+            assert hashes[0][name] == hashes[1][name], name
+        path, kinds, after = f"/v1/searches/{search['id']}/events", [], None
+        while True:
+            page = service.client.get(path, params={"limit": 100, **({"after": after} if after else {})}).json()
+            kinds += [event["kind"] for event in page["data"]]
+            if not page["has_more"]:
+                break
+            after = page["last_id"]
+        assert kinds.count("succeeded") == 1
+        assert kinds.count("moved") >= 2
+
+
+def _epochs(service, search_id):
+    return service.client.get(f"/v1/searches/{search_id}/layers").json()["epochs"]
