@@ -19,11 +19,10 @@ from spec import macs, parameters
 from worker import card, picture
 from worker.job import Job
 from worker.objective import Objective
-from worker.pipeline import Candidate, Outcome
+from worker.outcome import Candidate, Outcome, Scores
 from worker.progress import File
 from worker.samples import Samples
 from worker.seeds import stream
-from worker.training import Scores
 
 FORMAT = 1
 _SAMPLES = 8

@@ -6,56 +6,28 @@ Every stage can be left at any batch and taken up from a checkpoint, by this pro
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 import torch
 
-from linbreg import AdaBreg, LinBreg, ProxAdam, ProxSGD
-from models.groups import active_counts, parameter_groups, sparse_start_
+from models.groups import active_counts, sparse_start_
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink, with_widths
-from spec import Graph, SearchSpec, macs, method, parameters
+from spec import SearchSpec, macs, parameters
 from worker import checkpoint
 from worker.checkpoint import Tensors, prefixed, under
+from worker.failure import SearchFailed, Stopped, died
 from worker.job import Folder, Job
 from worker.objective import objective
+from worker.optimizers import optimizer
+from worker.outcome import Candidate, Outcome, Scores
 from worker.progress import Checkpointed, EpochDone, Message, Stage, StageBegun
 from worker.samples import Samples
 from worker.seeds import stream
-from worker.training import Schedule, Scores, SearchFailed, Training, evaluate
+from worker.training import Schedule, Training, evaluate
 
 STAGES: tuple[Stage, ...] = ("search", "finetune", "scratch")
-
-
-class Stopped(Exception):
-    """The trainer was asked to stop, and has written a checkpoint."""
-
-
-@dataclass
-class Candidate:
-    """A trained network of the found widths, with the evidence for it."""
-
-    name: Literal["found", "scratch"]
-    network: Network
-    validation: Scores
-    test: Scores | None = None
-
-
-@dataclass
-class Outcome:
-    """What a search ends with. `superstructure` and `shrunk` are the same function, before and after shrinking."""
-
-    full: Graph
-    """The superstructure's graph."""
-    superstructure: Scores
-    shrunk: Scores
-    difference: float
-    """Largest absolute difference between the outputs of superstructure and shrunk network on the validation set."""
-    candidates: list[Candidate]
-    winner: Candidate
-    counts: dict[str, int]
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Pipeline:
@@ -103,8 +75,9 @@ class Pipeline:
         network = Network(self.graph, self.samples.inputs, self.samples.outputs)
         how = self.spec.method
         sparse_start_(network, density=how.density, scale=how.init_scale, generator=stream(self.spec.seed, "start"))
-        optimizer = _optimizer(network, how)
-        return self._training("search", network, optimizer, Schedule(how.schedule, how.lr), self.spec.budget.epochs)
+        return self._training(
+            "search", network, optimizer(network, how), Schedule(how.schedule, how.lr), self.spec.budget.epochs
+        )
 
     def _shrink(self, search: Training) -> Network:
         network = search.finish()
@@ -301,9 +274,9 @@ class Pipeline:
 
     def _adam(self, stage: Stage, network: Network, epochs: int, *, measure_start: bool) -> Training:
         lr = self.spec.finetune.lr
-        optimizer = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
+        adam = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
         schedule = Schedule("warm cosine", lr)
-        return self._training(stage, network, optimizer, schedule, epochs, keep_best=True, measure_start=measure_start)
+        return self._training(stage, network, adam, schedule, epochs, keep_best=True, measure_start=measure_start)
 
     def _score(self, network: Network, split: str) -> Scores:
         return evaluate(network, self.objective, self.samples.splits[split], self.spec.seed, split)
@@ -330,30 +303,5 @@ class Pipeline:
         return self._input_shape()
 
 
-def died(layer: str, spec: SearchSpec) -> SearchFailed:
-    """A layer fell asleep entirely: nothing can pass any more."""
-    return SearchFailed(
-        "layer_died",
-        f"no neuron of {layer} is active any more, so nothing passes through the network; "
-        f"make method.lam smaller (it is {spec.method.lam:g}), or method.lr",
-    )
-
-
 def _stage(training: Training) -> Stage:
     return next(stage for stage in STAGES if stage == training.stage)
-
-
-def _optimizer(network: Network, how: method.Method) -> torch.optim.Optimizer:
-    groups = parameter_groups(network, how.lam)
-    match how:
-        case method.AdaBreg():
-            return AdaBreg(
-                groups, lr=how.lr, delta=how.delta, betas=how.betas, eps=how.eps, weight_decay=how.weight_decay
-            )
-        case method.LinBreg():
-            return LinBreg(groups, lr=how.lr, delta=how.delta, momentum=how.momentum, weight_decay=how.weight_decay)
-        case method.ProxAdam():
-            return ProxAdam(groups, lr=how.lr, betas=how.betas, eps=how.eps, weight_decay=how.weight_decay)
-        case method.ProxSGD():
-            return ProxSGD(groups, lr=how.lr, momentum=how.momentum, weight_decay=how.weight_decay)
-    raise TypeError(f"{how!r} is no method that this version runs")

@@ -20,11 +20,11 @@ import torch
 
 import datasets
 from worker import bundle
+from worker.failure import SearchFailed, Stopped
 from worker.job import Folder, Job
-from worker.pipeline import Pipeline, Stopped
+from worker.pipeline import Pipeline
 from worker.progress import Failed, Finished, Message, Started
 from worker.samples import Samples
-from worker.training import SearchFailed
 
 STOPPED = 75
 

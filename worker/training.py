@@ -4,7 +4,6 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -12,29 +11,14 @@ import torch
 from linbreg import pack_state, unpack_state
 from models.network import Network
 from worker.checkpoint import Tensors, prefixed, under
+from worker.failure import SearchFailed
 from worker.objective import Objective
+from worker.outcome import Scores
 from worker.samples import Samples, Split
 from worker.seeds import stream
 
 EVALUATION_BATCH = 512
 WARM_UP = 20  # steps
-
-
-class SearchFailed(Exception):
-    """The search cannot succeed: a code for programs, and words that say what the user can change."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Means over a split: the loss, and the task's metric."""
-
-    loss: float
-    metric: float
 
 
 class Schedule:
