@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo serve test check format bench clean
+.PHONY: install demo serve test check format bench lock clean
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ format: $(STAMP)
 # Long; resumable; writes bench/results/. Not part of the tests.
 bench: $(STAMP)
 	$(BIN)/python -m bench.autoencoders
+
+# The versions that are installed, for constraints.txt.
+lock: $(STAMP)
+	$(BIN)/pip list --format=freeze | grep -viE '^(bregnas|pip|setuptools)=' | sed 's/+cpu//' | sort -f > constraints.txt
 
 clean:
 	rm -rf $(VENV) demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
