@@ -29,11 +29,24 @@ class Problem:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     """The problems of a refused `model`, at most `MOST` of them, with paths as the user wrote them."""
-    errors = error.errors(include_url=False, include_context=True)
+    errors = _telling(error.errors(include_url=False, include_context=True))
     problems = [Problem(*_explain(e, model)) for e in errors[:MOST]]
     if len(errors) > MOST:
         problems.append(Problem((), f"and {len(errors) - MOST} more"))
     return problems
+
+
+def _telling(errors: list[Any]) -> list[Any]:
+    """Without what only follows from another: a list is not too short whose items are wrong, and a kind that is not
+    known has no fields to miss."""
+    locs = [error["loc"] for error in errors]
+    unknown = [e["loc"][:-1] for e in errors if e["type"] == "literal_error" and e["loc"][-1:] == ("kind",)]
+    return [
+        e
+        for e in errors
+        if not (e["type"] == "too_short" and any(loc[: len(e["loc"])] == e["loc"] and loc != e["loc"] for loc in locs))
+        and not (e["type"] in ("missing", "extra_forbidden") and e["loc"][:-1] in unknown)
+    ]
 
 
 def _explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
@@ -46,7 +59,7 @@ def _explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...],
         return loc, f"unknown field {field!r}; {_nearest(field, known)}"
     if kind == "union_tag_invalid" or (kind == "literal_error" and field == "kind"):
         if kind == "union_tag_invalid":
-            tag, offered = error["ctx"]["tag"], error["ctx"]["expected_tags"].replace("'", "")
+            tag, offered = str(error["ctx"]["tag"]), error["ctx"]["expected_tags"].replace("'", "")
             loc = (*loc, "optimizer" if field == "method" else "kind")
         else:
             tag, offered = str(given), error["ctx"]["expected"].replace("'", "")
@@ -55,6 +68,8 @@ def _explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...],
             return loc, f"{what} {tag!r} is not offered yet; offered are: {offered}"
         return loc, f"unknown {what} {tag[:60]!r}; {_nearest(tag, offered.split(', '))}"
     if kind == "union_tag_not_found":
+        if field == "method":
+            return (*loc, "optimizer"), "must be the name of an optimizer, or left out"
         return (*loc, "kind"), "say which kind"
     if kind == "missing":
         return loc, f"{field!r} is required"

@@ -11,7 +11,8 @@ import typer
 
 def worker(
     replaces: Annotated[
-        str | None, typer.Option(help="The id of a worker that is known to be dead: its searches are taken over.")
+        list[str] | None,
+        typer.Option(help="The id of a worker that is known to be dead: its searches are taken over. May be repeated."),
     ] = None,
     until_stdin_closes: Annotated[
         bool, typer.Option("--until-stdin-closes", hidden=True, help="End when standard input does.")
@@ -36,7 +37,7 @@ def worker(
         signal.signal(number, lambda *_: stop.set())
     if until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, args=(stop,), daemon=True).start()
-    Service(settings, os.environ.get("BREGNAS_WORKER_ID") or new_id("wrkr"), stop).run(replaces)
+    Service(settings, os.environ.get("BREGNAS_WORKER_ID") or new_id("wrkr"), stop).run(replaces or [])
 
 
 def _stop_with_stdin(stop: threading.Event) -> None:

@@ -1,6 +1,7 @@
 """A worker: takes searches from the queue, and looks after those whose worker is gone."""
 
 import threading
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,11 +26,11 @@ class Service:
         self.engine = connect(settings.shared.database_url)
         self.runner = Runner(self.engine, Artifacts(settings.shared.artifacts), settings, worker, stop)
 
-    def run(self, replaces: str | None = None) -> None:
-        """Serve until told to stop. `replaces` is a worker known to be dead: what it had is taken over at once."""
+    def run(self, replaces: Sequence[str] = ()) -> None:
+        """Serve until told to stop. `replaces` are workers known to be dead: what they had is taken over at once."""
         log.info("worker started", worker=self.worker)
-        if replaces is not None:
-            _tell(move_from(self.engine, replaces))
+        for dead in replaces:
+            _tell(move_from(self.engine, dead))
         threading.Thread(target=self._sweep, daemon=True).start()
         queue.serve(self.settings.shared.database_url, self.worker, "cpu", self.runner.run, self.stop, grace_s=GRACE_S)
         log.info("worker ended", worker=self.worker)

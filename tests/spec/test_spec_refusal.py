@@ -49,6 +49,8 @@ def refused(**changes):
         ({"method": {"momentum": 0.9}}, "method.momentum", "unknown field"),
         ({"method": {"optimizer": "linbreg", "betas": [0.9, 0.9]}}, "method.betas", "unknown field"),
         ({"method": {"optimizer": "adam"}}, "method.optimizer", "did you mean"),
+        ({"method": {"optimizer": None}}, "method.optimizer", "unknown optimizer"),
+        ({"method": [1]}, "method.optimizer", "name of an optimizer"),
         ({"budget": {"epocs": 3}}, "budget.epocs", "did you mean 'epochs'?"),
         ({"seed": True}, "seed", "integer"),
         ({"name": "a\u0000b"}, "name", "not allowed"),
@@ -73,6 +75,11 @@ def test_many_problems_are_told_with_an_end():
     problems = refused(superstructure={"kind": "mlp", "widths": [0] * 60})
     assert len(problems) == 21
     assert "more" in problems[-1][1]
+
+
+def test_what_only_follows_from_another_problem_is_not_told():
+    assert len(refused(superstructure={"kind": "mlp", "widths": [0]})) == 1
+    assert len(refused(superstructure={"kind": "unet", "levels": 3})) == 1
 
 
 def test_what_was_accepted_is_accepted_again_with_its_defaults_filled_in():

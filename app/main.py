@@ -1,0 +1,61 @@
+"""The HTTP service, put together."""
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import APIRouter, Depends, FastAPI
+
+from app import artifacts, catalogues, events, health, openapi, problems, searches
+from app.query import known_query
+from app.requests import RequestIds
+from app.service import Service
+from store import queue
+
+_log = structlog.get_logger("app")
+
+_DESCRIPTION = """\
+Finds small neural networks: post a search, poll it, download a network that is physically smaller.
+
+Every error is a problem document (RFC 9457, `application/problem+json`). Times are RFC 3339 in UTC.
+"""
+
+
+def create_app(service: Service) -> FastAPI:
+    """The application; it closes the service when it ends."""
+    app = FastAPI(
+        title="Bregnas",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        docs_url=None,  # the framework's pages load a CDN
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan,
+    )
+    app.state.service = service
+    v1 = APIRouter(prefix="/v1", dependencies=[Depends(known_query)])
+    for resource in (searches, events, artifacts, catalogues):
+        v1.include_router(resource.router)
+    app.include_router(v1)
+    app.include_router(health.router, dependencies=[Depends(known_query)])
+    problems.install(app)
+    app.add_middleware(RequestIds)
+    openapi.complete(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    service: Service = app.state.service
+    # The queue's library takes half a second to import: beside the first answers, not before them.
+    threading.Thread(target=_prepare, args=(service,), name="prepare", daemon=True).start()
+    yield
+    service.close()
+
+
+def _prepare(service: Service) -> None:
+    try:
+        queue.prepare(service.engine)
+    except Exception:  # noqa: BLE001 - the first search that is posted tries again, and answers for it
+        _log.exception("queue_not_prepared")

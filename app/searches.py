@@ -1,0 +1,189 @@
+"""Searches: post one, estimate one, list them, look at one, cancel it, delete it."""
+
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app import estimates, schemas
+from app.answers import answer
+from app.body import REQUEST_BODY, PostedSpec
+from app.conditions import is_known, not_modified, tag
+from app.openapi import responses
+from app.query import METADATA_PARAMETER, MetadataFilter
+from app.service import ServiceDep
+from store import searches
+from store.artifacts import StoreUnavailable
+from store.database import read, write
+from store.states import State
+
+router = APIRouter(tags=["searches"])
+
+SearchId = Annotated[
+    str,
+    Path(alias="id", pattern=schemas.SEARCH_ID, description="The id of a search.", examples=[schemas.EXAMPLE_ID]),
+]
+After = Annotated[
+    str | None,
+    Query(pattern=schemas.SEARCH_ID, description="The search to go on after: `last_id`."),
+]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Status = Annotated[State | None, Query(description="Only searches with this status.")]
+
+_ETAG = {"ETag": {"description": "Changes whenever the search does.", "schema": {"type": "string"}}}
+_LOCATION = {"Location": {"description": "Path of the search.", "schema": {"type": "string"}}}
+_OF_POSTED = {"parameters": {"id": "$response.body#/id"}}
+_LINKS = {
+    "poll": {"operationId": "get_search", **_OF_POSTED},
+    "layers": {"operationId": "get_search_layers", **_OF_POSTED},
+    "cancel": {"operationId": "cancel_search", **_OF_POSTED},
+    "delete": {"operationId": "delete_search", **_OF_POSTED},
+}
+_ACCEPTED: dict[int, dict[str, Any]] = {
+    202: {"model": schemas.Search, "description": "Accepted", "headers": _ETAG | _LOCATION, "links": _LINKS}
+}
+
+_log = structlog.get_logger("app")
+
+
+@router.post(
+    "/searches",
+    operation_id="create_search",
+    summary="Queue a search",
+    status_code=202,
+    responses=responses(_ACCEPTED, 400, 413, 415, 422, 503),
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+def create_search(spec: PostedSpec, service: ServiceDep) -> Response:
+    """Queue a search and answer with it. It is durable when this answers; what is refused leaves nothing behind."""
+    plan = estimates.planned(spec, service)
+    with write(service.engine) as tx:
+        made = searches.create(
+            tx,
+            name=spec.name or None,
+            spec=spec.model_dump(mode="json"),
+            metadata=spec.metadata,
+            layers=[searches.Layer(node.name, node.width, node.searched) for node in plan.graph.layers()],
+            queue=service.settings.queue,
+            superstructure=spec.superstructure.kind,
+            task=spec.task.kind,
+            data=spec.data,
+            seed=spec.seed,
+            epochs=spec.budget.epochs,
+            parameters=plan.parameters,
+            macs=plan.macs,
+        )
+    _log.info("accepted", search_id=made.id)
+    return _shown(made, 202, {"Location": f"/v1/searches/{made.id}"})
+
+
+@router.post(
+    "/searches/estimate",
+    operation_id="estimate_search",
+    summary="Estimate a search without queueing it",
+    responses=responses({200: {"model": schemas.Estimate}}, 400, 413, 415, 422, 503),
+    openapi_extra={"requestBody": REQUEST_BODY},
+)
+def estimate_search(spec: PostedSpec, service: ServiceDep) -> Response:
+    """Answer with sizes, memory and a guess at the time; refuse what a search would be refused for."""
+    return answer(estimates.estimate(spec, service))
+
+
+@router.get(
+    "/searches",
+    operation_id="list_searches",
+    summary="List searches, newest first",
+    responses=responses({200: {"model": schemas.List[schemas.Search]}}, 422, 503),
+    openapi_extra={"parameters": [METADATA_PARAMETER]},
+)
+def list_searches(
+    service: ServiceDep, metadata: MetadataFilter, limit: Limit = 20, after: After = None, status: Status = None
+) -> Response:
+    """List the searches that pass every filter given."""
+    with read(service.engine) as tx:
+        page = searches.list_page(tx, limit=limit, after=after, status=status, metadata=metadata)
+    found = [schemas.Search.of(row) for row in page.items]
+    return answer(schemas.listed(found, [search.id for search in found], has_more=page.has_more))
+
+
+@router.get(
+    "/searches/{id}",
+    operation_id="get_search",
+    summary="Poll a search",
+    responses=responses(
+        {
+            200: {"model": schemas.Search, "headers": _ETAG},
+            304: {"description": "Not changed since the ETag given in If-None-Match"},
+        },
+        404,
+        422,
+        503,
+    ),
+)
+def get_search(search_id: SearchId, request: Request, service: ServiceDep) -> Response:
+    """Answer with the search as it is now, or with 304 where `If-None-Match` has its ETag."""
+    with read(service.engine) as tx:
+        found = searches.get(tx, search_id)
+    etag = tag(found.version)
+    return not_modified(etag) if is_known(request, etag) else _shown(found)
+
+
+@router.get(
+    "/searches/{id}/layers",
+    operation_id="get_search_layers",
+    summary="Active neurons of every layer, epoch by epoch",
+    responses=responses(
+        {
+            200: {"model": schemas.History, "headers": _ETAG},
+            304: {"description": "Not changed since the ETag given in If-None-Match"},
+        },
+        404,
+        422,
+        503,
+    ),
+)
+def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep) -> Response:
+    """Answer with the whole time series, by columns."""
+    with read(service.engine) as tx:
+        etag = tag("layers", searches.get(tx, search_id).version)
+        if is_known(request, etag):
+            return not_modified(etag)
+        history = searches.history(tx, search_id)
+    return answer(schemas.History(id=search_id, **history), headers={"ETag": etag})
+
+
+@router.post(
+    "/searches/{id}/cancel",
+    operation_id="cancel_search",
+    summary="Cancel a search",
+    status_code=202,
+    responses=responses({202: {"model": schemas.Search, "headers": _ETAG}}, 404, 409, 422, 503),
+)
+def cancel_search(search_id: SearchId, service: ServiceDep) -> Response:
+    """Cancel a search that has not ended. Again and again does no harm; 409 once it has succeeded or failed."""
+    with write(service.engine) as tx:
+        cancelled = searches.cancel(tx, search_id)
+    return _shown(cancelled, 202)
+
+
+@router.delete(
+    "/searches/{id}",
+    operation_id="delete_search",
+    summary="Delete a search with its artifacts",
+    status_code=204,
+    responses=responses({204: {"description": "Deleted"}}, 404, 409, 422, 503),
+)
+def delete_search(search_id: SearchId, service: ServiceDep) -> Response:
+    """Delete a search and all that it published; 409 while a worker has it."""
+    with write(service.engine) as tx:
+        searches.delete(tx, search_id)
+    try:
+        service.artifacts.delete_search(search_id)
+    except StoreUnavailable as error:
+        # The search is gone, which is what was asked for. Its files are unreachable, and only take space.
+        _log.warning("artifacts_left", search_id=search_id, error=str(error))
+    return Response(status_code=204)
+
+
+def _shown(row: searches.Search, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return answer(schemas.Search.of(row), status, {"ETag": tag(row.version), **(headers or {})})
