@@ -49,7 +49,7 @@ def refused(**changes):
         ({"method": {"momentum": 0.9}}, "method.momentum", "unknown field"),
         ({"method": {"optimizer": "linbreg", "betas": [0.9, 0.9]}}, "method.betas", "unknown field"),
         ({"method": {"optimizer": "adam"}}, "method.optimizer", "did you mean"),
-        ({"method": {"optimizer": None}}, "method.optimizer", "unknown optimizer"),
+        ({"method": {"optimizer": None}}, "method.optimizer", "name of an optimizer"),
         ({"method": [1]}, "method.optimizer", "name of an optimizer"),
         ({"budget": {"epocs": 3}}, "budget.epocs", "did you mean 'epochs'?"),
         ({"seed": True}, "seed", "integer"),
