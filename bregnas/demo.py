@@ -29,13 +29,13 @@ from bregnas.show import Emerging, pictures, summary
 # Settings under which an hour-glass emerges by itself: no width is drawn or forced. See docs/results.md.
 SEARCH: dict[str, Any] = {
     "name": "demo: a denoising autoencoder",
-    "superstructure": {"kind": "mlp", "widths": [784] * 5, "activation": "silu"},
+    "superstructure": {"kind": "mlp", "widths": [784] * 5, "activation": "silu", "group_head": True},
     "task": {"kind": "denoise", "sigma": 0.2},
     "data": "mnist-5k",
-    "method": {"optimizer": "adabreg", "lr": 0.001, "lam": 0.04, "density": 0.05, "init_scale": 2.0},
-    "budget": {"epochs": 24, "batch_size": 128},
-    "finetune": {"epochs": 6, "scratch_epochs": 12},
-    "seed": 1,
+    "method": {"lr": 0.003, "lam": 0.08, "density": 0.05, "init_scale": 2.0, "schedule": "cosine"},
+    "budget": {"epochs": 24, "batch_size": 64},
+    "finetune": {"epochs": 24, "lr": 0.003, "scratch_epochs": 18},
+    "seed": 3,
 }
 START_S = 30.0
 POLL_S = 0.3
