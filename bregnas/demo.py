@@ -45,7 +45,7 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where the results go; made anew.")] = Path("demo-output"),
 ) -> None:
     """Search a denoising autoencoder on 5,000 real MNIST images, from POST to a network that runs alone."""
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
     home = folder.resolve() / "home"
     if folder.exists():
