@@ -26,6 +26,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -41,6 +42,9 @@ metadata: Final = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+LOCAL: Final = "local"
+"""The tenant of everybody where no key is asked for (on loopback)."""
 
 # None is SQL's NULL, so that "has no result" can be asked in a WHERE.
 _JSON = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
@@ -72,6 +76,9 @@ searches: Final = Table(
     Column("queue", String(16), nullable=False),
     # Rises with every change of this row: the ETag.
     Column("version", Integer, nullable=False, server_default=text("1")),
+    # Whose it is, and before which others it is taken from the queue: higher first.
+    Column("tenant", String(64), nullable=False, server_default=LOCAL),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
     # What was asked for.
     Column("spec", _JSON, nullable=False),
     Column("metadata", _JSON, nullable=False),
@@ -101,7 +108,9 @@ searches: Final = Table(
     Column("finished_at", Double),
     Column("updated_at", Double, nullable=False),
     CheckConstraint(_one_of("state", STATES), name="state"),
-    Index(None, "state", "id"),  # the filtered list, and the sweeper's search for what is active
+    Index(None, "state", "id"),  # the sweeper's search for what is active
+    Index(None, "tenant", "id"),  # a tenant's list
+    Index(None, "tenant", "state", "id"),
     sqlite_autoincrement=True,  # a number is never given twice
 )
 
@@ -191,4 +200,72 @@ artifacts: Final = Table(
     Column("media_type", String(64), nullable=False),
     Column("created_at", Double, nullable=False),
     sqlite_with_rowid=False,
+)
+
+architectures: Final = Table(
+    "architectures",
+    metadata,
+    # A candidate of a search that has succeeded, with all that a search for architectures filters and sorts by.
+    _of_a_search(primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("superstructure", String(32), nullable=False),
+    Column("task", String(32), nullable=False),
+    Column("data", Text, nullable=False),
+    Column("widths", _JSON, nullable=False),  # of the searched layers, in order
+    Column("parameters", BigInteger, nullable=False),
+    Column("macs", BigInteger, nullable=False),
+    Column("loss", Double, nullable=False),  # on the validation split
+    Column("metrics", _JSON, nullable=False),
+    # `bottleneck`: one minimum inside. Its layer, counted from 0, and its width over the smaller of both ends.
+    Column("shape", String(16), nullable=False),
+    Column("waist", Integer),
+    Column("waist_ratio", Double),
+    Column("won", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+    *(
+        Index(None, "tenant", *columns, by, "search", "position")
+        for by in ("parameters", "loss", "created_at")
+        for columns in ((), ("task",), ("shape", "task"))
+    ),
+    sqlite_with_rowid=False,
+)
+
+datasets: Final = Table(
+    "datasets",
+    metadata,
+    Column("id", String(37), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("key", Text, nullable=False),  # in the artifact store
+    Column("size", BigInteger, nullable=False),  # bytes, as stored
+    Column("format", String(16), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("description", _JSON, nullable=False),  # shape, range, counts, splits, warnings
+    Column("created_at", Double, nullable=False),
+    UniqueConstraint("tenant", "sha256"),
+    Index(None, "tenant", "id"),
+)
+
+keys: Final = Table(
+    "keys",
+    metadata,
+    Column("id", String(37), primary_key=True),
+    Column("tenant", String(64), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),  # SHA-256: the key itself is 256 random bits
+    Column("created_at", Double, nullable=False),
+    Column("revoked_at", Double),
+)
+
+idempotency: Final = Table(
+    "idempotency",
+    metadata,
+    Column("tenant", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("body_sha256", String(64), nullable=False),
+    Column("search_id", String(37), nullable=False),
+    Column("created_at", Double, nullable=False, index=True),
 )
