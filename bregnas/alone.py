@@ -39,7 +39,7 @@ def main() -> None:
     with torch.no_grad():
         by_torch = load()(given)
     (by_onnx,) = onnxruntime.InferenceSession("model.onnx").run(None, {"input": given.numpy()})
-    psnr = [float(-10 * (x - truth).square().mean().log10()) for x in (given, by_torch)]
+    psnr = [float(-10 * (x - truth).square().flatten(1).mean(1).log10().mean()) for x in (given, by_torch)]
     report = {
         "pytorch": float((by_torch - recorded).abs().max()),
         "onnx": float((torch.from_numpy(by_onnx) - recorded).abs().max()),

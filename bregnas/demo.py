@@ -37,6 +37,7 @@ SEARCH: dict[str, Any] = {
     "finetune": {"epochs": 24, "lr": 0.003, "scratch_epochs": 18},
     "seed": 3,
 }
+_MARK = ".bregnas-demo"  # a folder with this file in it may be made anew
 START_S = 30.0
 POLL_S = 0.3
 
@@ -48,9 +49,12 @@ def demo(
     console = Console(width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
     home = folder.resolve() / "home"
-    if folder.exists():
-        shutil.rmtree(folder)
+    if folder.exists() and any(folder.iterdir()) and not (folder / _MARK).exists():
+        typer.echo(f"{folder} is there and was not made by a demo; name another with --folder", err=True)
+        raise typer.Exit(2)
+    shutil.rmtree(folder, ignore_errors=True)
     home.mkdir(parents=True)
+    (folder / _MARK).touch()
     with _service(home, console) as url, httpx.Client(base_url=url, timeout=30) as client:
         search = _post(client, console)
         search = _watch(client, search["id"], console)

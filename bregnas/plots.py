@@ -25,7 +25,7 @@ def growth(history: dict[str, Any], path: Path) -> Path:
         mpl.colors.Normalize(1, len(rows)), mpl.colors.ListedColormap(colors([0.2 + 0.008 * i for i in range(101)]))
     )
     figure.colorbar(shades, ax=axes, label="epoch")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 0.94))
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
     plt.close(figure)

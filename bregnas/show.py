@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 _STAGES = {
-    "search": "searching: the loss switches on the neurons it needs",
-    "finetune": "training the shrunk network on",
-    "scratch": "training the found widths from scratch",
+    "search": "searching",
+    "finetune": "training on, shrunk",
+    "scratch": "its widths from scratch",
     "export": "exporting",
 }
 _BAR = 56
@@ -78,9 +78,10 @@ class Emerging:
         head = Table.grid(padding=(0, 2))
         head.add_row(
             ProgressBar(total=total, completed=done, width=_BAR),
-            f"{_STAGES.get(stage or '', search['status'])} {epoch}/{progress['epochs'] or 0}{_eta(progress)}",
+            f"{done * 100 // total} %{_eta(progress)}",
         )
-        return Group(head, table)
+        counter = f" {epoch}/{progress['epochs']}" if progress["epochs"] else ""
+        return Group(f"{_STAGES.get(stage or '', search['status'])}{counter}", head, table)
 
 
 def summary(console: Console, search: dict[str, Any], ran: dict[str, Any]) -> None:
@@ -88,14 +89,15 @@ def summary(console: Console, search: dict[str, Any], ran: dict[str, Any]) -> No
     result = search["result"]
     full, shrunk = result["superstructure"], result["shrunk"]
     table = Table("network", "parameters", "MACs", "validation MSE", "PSNR", "test MSE", title="what was found")
-    stations = [("superstructure, after the search", full), ("the same, shrunk", shrunk)]
+    stations = [("the input, unchanged", result["unchanged"])] if result["unchanged"] else []
+    stations += [("superstructure, after the search", full), ("the same, shrunk", shrunk)]
     stations += [(_name(c, result["winner"]), c) for c in result["candidates"]]
     for name, at in stations:
         test = at.get("test")
         table.add_row(
             name,
-            f"{at['parameters']:,}",
-            f"{at['macs']:,}",
+            f"{at.get('parameters', 0):,}",
+            f"{at.get('macs', 0):,}",
             f"{at['validation']['loss']:.5f}",
             f"{at['validation']['psnr']:.2f}",
             f"{test['loss']:.5f}" if test else "",

@@ -19,11 +19,10 @@ _CALL: dict[Activation, str] = {
 _FILE = Template('''\
 """$title
 
-Found by Bregnas. Needs torch and safetensors alone (and Pillow to run image files):
+Found by Bregnas. Needs torch and safetensors alone$needs:
 
     python model.py                  replay samples.safetensors, print the largest difference
-    python model.py in.png           run one file
-    python model.py in.png out.png   run one file, write the result as an image
+    $usage
 """
 
 import sys
@@ -57,22 +56,26 @@ def load(folder="."):
 
 
 def replay(folder="."):
-    """Largest absolute difference to the outputs that were recorded when the network was exported."""
+    """Largest difference to the outputs that were recorded when the network was exported, and their scale."""
     samples = load_file(Path(folder) / "samples.safetensors")
     with torch.no_grad():
-        return float((load(folder)(samples["input"]) - samples["output"]).abs().max())
+        difference = (load(folder)(samples["input"]) - samples["output"]).abs().max()
+    return float(difference), max(1.0, float(samples["output"].abs().max()))
 
 $run
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
     if len(sys.argv) == 1:
-        difference = replay(here)
+        difference, scale = replay(here)
         print(f"largest difference to the recorded outputs: {difference:.3g}")
-        sys.exit(0 if difference <= 1e-4 else "the outputs differ from the recorded ones")
+        sys.exit(0 if difference <= 1e-4 * scale else "the outputs differ from the recorded ones")
     if len(sys.argv) > 3:
         sys.exit(__doc__)
-    run(here, *sys.argv[1:])
+    try:
+        run(here, *sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.exit(f"{sys.argv[1:]}: {error}")
 ''')
 
 _READ_IMAGE = '''
@@ -135,6 +138,7 @@ def run(folder, source, target=None):
 def source(network: Network, title: str) -> str:
     """The text of `model.py` for a (shrunk) network; `title` is its first line."""
     graph = network.graph
+    kind = _kind(network)
     names = {node.name: "x" for node in graph.nodes}
     name = "image" if len(graph.input_shape) == 3 else "x"
     straight = all(node.op != "concat" for node in graph.nodes)
@@ -154,7 +158,9 @@ def source(network: Network, title: str) -> str:
         input=name,
         init="\n".join(f"        {line}" for line in _init(network)),
         forward="\n".join(f"        {line}" for line in lines),
-        run=_run(network),
+        run=_KINDS[kind],
+        needs="" if kind == "table" else " (and Pillow to run image files)",
+        usage=_USAGE[kind],
     )
 
 
@@ -201,10 +207,18 @@ def _expression(node: Node, names: dict[str, str], given: str, network: Network)
             return sources[0]
 
 
-def _run(network: Network) -> str:
+def _kind(network: Network) -> str:
     given, made = network.graph.input_shape, network.graph.output_shape
     if len(given) != 3 or given[0] not in (1, 3, 4):
-        return _RUN_TABLE
+        return "table"
     if len(made) == 3:
-        return _RUN_IMAGE_TO_IMAGE
-    return _RUN_IMAGE_TO_CLASS if math.prod(made) > 1 and network.outputs is None else _RUN_TABLE
+        return "image"
+    return "class" if math.prod(made) > 1 and network.outputs is None else "table"
+
+
+_KINDS = {"table": _RUN_TABLE, "image": _RUN_IMAGE_TO_IMAGE, "class": _RUN_IMAGE_TO_CLASS}
+_USAGE = {
+    "table": "python model.py in.csv           run rows of comma-separated numbers, print the outputs",
+    "image": "python model.py in.png out.png   run an image, write the result as an image",
+    "class": "python model.py in.png           print the class of an image",
+}

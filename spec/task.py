@@ -1,8 +1,8 @@
 """What the network is to do: each task with its own knobs, its targets and the name of its metric."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from spec.base import SpecError, Strict
 from spec.data import DataShape
@@ -35,11 +35,12 @@ class Deblur(Strict):
     sigma: Sigma = 0.05
     """Standard deviation of the noise added after blurring, in units of the pixel range [0, 1]."""
 
-    @model_validator(mode="after")
-    def _odd(self) -> Self:
-        if self.kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd; {self.kernel_size} is even")
-        return self
+    @field_validator("kernel_size")
+    @classmethod
+    def _odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError(f"must be odd; {size} is even")
+        return size
 
 
 class Classify(Strict):
@@ -70,9 +71,9 @@ def output_shape(task: Task, data: DataShape) -> tuple[int, ...]:
                     ("task",), "regress needs numeric targets, and this data set has none; choose such data"
                 )
             return (data.targets,)
+        case Denoise() | Deblur() if data.kind != "image":
+            raise SpecError(("task",), f"{task.kind} needs images; this data set is a table")
         case Deblur():
-            if data.kind != "image":
-                raise SpecError(("task",), "deblur needs images; this data set is a table")
             if task.kernel_size // 2 >= min(data.shape[1:]):
                 raise SpecError(
                     ("task", "kernel_size"),

@@ -116,6 +116,7 @@ def _result(outcome: Outcome, metric: str) -> dict[str, Any]:
             "validation": scores(outcome.superstructure),
         },
         "shrunk": {"parameters": parameters(small), "macs": macs(small), "validation": scores(outcome.shrunk)},
+        "unchanged": None if outcome.unchanged is None else {"validation": scores(outcome.unchanged)},
         "candidates": [
             {
                 "name": candidate.name,

@@ -19,7 +19,8 @@ def card(job: Job, graph: Graph, result: dict[str, Any], data: dict[str, Any], m
     spec, winner = job.spec, next(c for c in result["candidates"] if c["name"] == result["winner"])
     shape = ", ".join(map(str, graph.input_shape))
     full = result["superstructure"]
-    rows = [
+    rows = [_row("the input, unchanged", result["unchanged"], metric)] if result["unchanged"] else []
+    rows += [
         _row(f"superstructure after the search ({full['parameters']:,} parameters)", full, metric),
         _row("the same, shrunk", result["shrunk"], metric),
     ]
@@ -105,6 +106,6 @@ def _row(label: str, scores: dict[str, Any], metric: str) -> str:
     def show(split: str, key: str) -> str:
         return f"{scores[split][key]:.4g}" if scores.get(split) else "–"
 
-    size = (f"{scores['parameters']:,}", f"{scores['macs']:,}")
+    size = (f"{scores['parameters']:,}", f"{scores['macs']:,}") if "parameters" in scores else ("0", "0")
     cells = (label, *size, show("validation", "loss"), show("validation", metric), show("test", "loss"))
     return "| " + " | ".join((*cells, show("test", metric))) + " |"

@@ -34,7 +34,10 @@ class Outcome:
     superstructure: Scores
     shrunk: Scores
     difference: float
-    """Largest absolute difference between the outputs of superstructure and shrunk network on the validation set."""
+    """Largest absolute difference between the outputs of superstructure and shrunk network on (the first 512 samples
+    of) the validation split."""
+    unchanged: Scores | None
+    """What the input itself scores on the validation split, for tasks whose input is a bad answer already."""
     candidates: list[Candidate]
     winner: Candidate
     counts: dict[str, int]

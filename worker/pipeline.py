@@ -3,7 +3,6 @@
 Every stage can be left at any batch and taken up from a checkpoint, by this process or another, with the same result.
 """
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -43,7 +42,6 @@ class Pipeline:
         self.graph = self.spec.superstructure.graph(self._input_shape(), self._output_shape())
         self.shrunk: Network | None = None
         self.found: Network | None = None
-        self.found_loss = math.inf
         self.notes: dict[str, Any] = {}
         self.history: list[dict[str, Any]] = []
         self.elapsed = 0.0
@@ -53,42 +51,36 @@ class Pipeline:
         self._restore()
 
     def run(self) -> Outcome:
-        """Do what is left to do. Raises SearchFailed, or Stopped."""
-        if self.shrunk is None:
-            search = self._search()
-            self._train(search)
-            self.shrunk = self._shrink(search)
-        self._begin("finetune", self.spec.finetune.epochs, self.notes)
+        """Do what is left to do. Raises SearchFailed, or Stopped.
+
+        Each stage lets go of its optimiser before the next begins: a search never holds two.
+        """
         if self.found is None:
-            finetune = self._finetune()
-            self._train(finetune)
-            self.found, self.found_loss = finetune.finish(), finetune.best_loss
-        self._begin("scratch", self.spec.scratch_epochs, {})
-        scratch = self._scratch()
-        self._train(scratch)
+            if self.shrunk is None:
+                self.shrunk = self._search()
+            self.found = self._finetune(self.shrunk)
+            self.shrunk = None
+        scratch = self._scratch(self.found)
         self._begin("export", 0, {})
-        return self._choose(scratch)
+        return self._choose(self.found, scratch)
 
     # The stages
 
-    def _search(self) -> Training:
+    def _search(self) -> Network:
         network = Network(self.graph, self.samples.inputs, self.samples.outputs)
         how = self.spec.method
         sparse_start_(network, density=how.density, scale=how.init_scale, generator=stream(self.spec.seed, "start"))
-        return self._training(
+        search = self._training(
             "search", network, optimizer(network, how), Schedule(how.schedule, how.lr), self.spec.budget.epochs
         )
-
-    def _shrink(self, search: Training) -> Network:
-        network = search.finish()
+        self._train(search)
         try:
             small = shrink(network)
         except LayerDied as error:
             raise died(error.layer, self.spec) from error
-        before, after = search.validate(), self._score(small, "validation")
         self.notes = {
-            "superstructure": asdict(before),
-            "shrunk": asdict(after),
+            "superstructure": asdict(search.validate()),
+            "shrunk": asdict(self._score(small, "validation")),
             "difference": self._difference(network, small),
             "counts": active_counts(network),
             "parameters": parameters(small.graph),
@@ -96,25 +88,30 @@ class Pipeline:
         }
         return small
 
-    def _finetune(self) -> Training:
-        assert self.shrunk is not None
-        network = Network(self.shrunk.graph, self.samples.inputs, self.samples.outputs)
-        network.load_state_dict(self.shrunk.state_dict())
-        return self._adam("finetune", network, self.spec.finetune.epochs, measure_start=True)
+    def _finetune(self, shrunk: Network) -> Network:
+        self._begin("finetune", self.spec.finetune.epochs, self.notes)
+        network = Network(shrunk.graph, self.samples.inputs, self.samples.outputs)
+        network.load_state_dict(shrunk.state_dict())
+        training = self._adam("finetune", network, self.spec.finetune.epochs, measure_start=True)
+        self._train(training)
+        return training.finish()
 
-    def _scratch(self) -> Training:
-        assert self.shrunk is not None
-        network = Network(self.shrunk.graph, self.samples.inputs, self.samples.outputs)
-        network.load_state_dict(self.shrunk.state_dict())  # for the buffers: which outputs are constants
+    def _scratch(self, found: Network) -> Network | None:
+        """The found widths from a fresh start; None where the specification leaves it out."""
+        if self.spec.scratch_epochs == 0:
+            return None
+        self._begin("scratch", self.spec.scratch_epochs, {})
+        network = Network(found.graph, self.samples.inputs, self.samples.outputs)
+        network.load_state_dict(found.state_dict())  # for the buffers: which outputs are constants
         he_(network, stream(self.spec.seed, "scratch", "start"))
-        return self._adam("scratch", network, self.spec.scratch_epochs, measure_start=False)
+        training = self._adam("scratch", network, self.spec.scratch_epochs, measure_start=False)
+        self._train(training)
+        return training.finish()
 
-    def _choose(self, scratch: Training) -> Outcome:
-        assert self.found is not None
-        candidates = [Candidate("found", self.found, self._score(self.found, "validation"))]
-        if scratch.best is not None:
-            network = scratch.finish()
-            candidates.append(Candidate("scratch", network, self._score(network, "validation")))
+    def _choose(self, found: Network, scratch: Network | None) -> Outcome:
+        candidates = [Candidate("found", found, self._score(found, "validation"))]
+        if scratch is not None:
+            candidates.append(Candidate("scratch", scratch, self._score(scratch, "validation")))
         winner = min(candidates, key=lambda candidate: candidate.validation.loss)
         for candidate in candidates:  # the choice is made: the test set may be looked at, once
             candidate.test = self._score(candidate.network, "test")
@@ -123,6 +120,7 @@ class Pipeline:
             superstructure=Scores(**self.notes["superstructure"]),
             shrunk=Scores(**self.notes["shrunk"]),
             difference=self.notes["difference"],
+            unchanged=self._unchanged(),
             candidates=candidates,
             winner=winner,
             counts=self.notes["counts"],
@@ -210,7 +208,6 @@ class Pipeline:
                 "stage": training.stage,
                 "training": values,
                 "notes": self.notes,
-                "found_loss": self.found_loss if math.isfinite(self.found_loss) else None,
                 "history": self.history,
                 "elapsed": self.elapsed,
                 "fingerprint": self.samples.fingerprint,
@@ -237,7 +234,6 @@ class Pipeline:
             self.shrunk = self._small(shrunk)
         if found := under("found", tensors):
             self.found = self._small(found)
-            self.found_loss = math.inf if values["found_loss"] is None else values["found_loss"]
         self._restored = (values["stage"], under("training", tensors), values["training"])
         self.resumed = (values["stage"], values["training"]["epoch"])
 
@@ -280,6 +276,14 @@ class Pipeline:
 
     def _score(self, network: Network, split: str) -> Scores:
         return evaluate(network, self.objective, self.samples.splits[split], self.spec.seed, split)
+
+    def _unchanged(self) -> Scores | None:
+        """What handing the input through would score, where that is an answer: every network has to beat it."""
+        if self.spec.task.kind not in ("denoise", "deblur"):
+            return None
+        return evaluate(
+            torch.nn.Identity(), self.objective, self.samples.splits["validation"], self.spec.seed, "validation"
+        )
 
     @torch.no_grad()
     def _difference(self, large: Network, small: Network) -> float:

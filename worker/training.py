@@ -115,6 +115,8 @@ class Training:
         loss = self._loss_sum / len(order)
         self.schedule.epoch_ended(loss)
         self.scores = self.validate()
+        if not math.isfinite(self.scores.loss):  # the last step of an epoch is seen by no training loss
+            raise self._not_finite("validation", self.scores.loss)
         self.epoch, self.batch, self._loss_sum = self.epoch + 1, 0, 0.0
         if self.keep_best:
             self._keep(self.scores)
@@ -169,17 +171,17 @@ class Training:
         loss = self.objective.loss(self.network(given), target)
         value = loss.item()
         if not math.isfinite(value):
-            raise SearchFailed(
-                "loss_not_finite",
-                f"the training loss became {value} in epoch {self.epoch + 1} of {self.stage}; "
-                "make method.lr smaller, or method.init_scale"
-                if self.stage == "search"
-                else f"the training loss became {value} in epoch {self.epoch + 1} of {self.stage}; "
-                "make finetune.lr smaller",
-            )
+            raise self._not_finite("training", value)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         return value
+
+    def _not_finite(self, which: str, value: float) -> SearchFailed:
+        advice = "method.lr smaller, or method.init_scale" if self.stage == "search" else "finetune.lr smaller"
+        return SearchFailed(
+            "loss_not_finite",
+            f"the {which} loss became {value} in epoch {self.epoch + 1} of {self.stage}; make {advice}",
+        )
 
     def _keep(self, scores: Scores) -> None:
         if scores.loss < self.best_loss:
@@ -188,7 +190,7 @@ class Training:
 
 
 @torch.no_grad()
-def evaluate(network: Network, objective: Objective, split: Split, seed: int, purpose: str) -> Scores:
+def evaluate(network: torch.nn.Module, objective: Objective, split: Split, seed: int, purpose: str) -> Scores:
     """Mean loss and metric of a network on a split, with noise that depends on `seed` and `purpose` alone."""
     network.eval()
     loss = metric = 0.0

@@ -77,7 +77,7 @@ def test_the_generated_file_runs_without_this_project_and_agrees(kind, tmp_path)
         "sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()];"
         "import importlib.util as u; assert u.find_spec('models') is None and u.find_spec('linbreg') is None;"
         "import model; from safetensors.torch import load_file as l; s = l('samples.safetensors');"
-        "print(model.replay(), tuple(model.load()(s['input']).shape))"
+        "print(model.replay()[0], tuple(model.load()(s['input']).shape))"
     )
     run = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, env={"PATH": ""}

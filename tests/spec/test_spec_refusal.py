@@ -45,7 +45,7 @@ def refused(**changes):
         ({"method": {"density": 0.0}}, "method.density", "greater than 0"),
         ({"method": {"density": 1.5}}, "method.density", "less than or equal to 1"),
         ({"task": {"kind": "denoise", "sigma": float("-inf")}}, "task.sigma", "finite"),
-        ({"task": {"kind": "deblur", "kernel_size": 4}}, "task", "odd"),
+        ({"task": {"kind": "deblur", "kernel_size": 4}}, "task.kernel_size", "odd"),
         ({"method": {"momentum": 0.9}}, "method.momentum", "unknown field"),
         ({"method": {"optimizer": "linbreg", "betas": [0.9, 0.9]}}, "method.betas", "unknown field"),
         ({"method": {"optimizer": "adam"}}, "method.optimizer", "did you mean"),

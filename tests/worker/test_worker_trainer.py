@@ -120,6 +120,16 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(undisturbed, make_f
     ("changes", "code", "advice"),
     [
         ({"method": {"lr": 100.0, "optimizer": "linbreg", "lam": 0.0}}, "loss_not_finite", "method.lr"),
+        # One step in all: no training loss ever sees what it did.
+        (
+            {
+                "superstructure": {"kind": "mlp", "widths": [64] * 40, "activation": "relu"},
+                "method": {"optimizer": "linbreg", "lr": 100.0, "lam": 0.0, "density": 1.0},
+                "budget": {"epochs": 1, "batch_size": 65_536},
+            },
+            "loss_not_finite",
+            "method.lr",
+        ),
         ({"method": {"optimizer": "proxsgd", "lam": 50.0}}, "layer_died", "method.lam"),
         ({"budget": {"epochs": 10_000, "batch_size": 64, "time_limit_s": 1}}, "time_limit", "time_limit_s"),
         ({"data": "mnist"}, "data_unavailable", "BREGNAS_DATA"),

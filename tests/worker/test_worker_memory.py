@@ -1,0 +1,49 @@
+"""The memory estimate is an upper one: measured on a trainer of its own, every neuron awake to the end."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from datasets import load
+from spec import DataShape, plan
+
+SCRIPT = """
+import resource, runpy, sys
+sys.argv = ["trainer", sys.argv[1]]
+try:
+    runpy.run_module("worker.trainer", run_name="__main__")
+except SystemExit as end:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    raise
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["adabreg", "linbreg"])
+@pytest.mark.parametrize("widths", [[64, 64], [1800, 1800, 1800]])
+def test_a_trainer_takes_no_more_than_was_estimated(make_folder, optimizer, widths):
+    folder = make_folder(
+        superstructure={"kind": "mlp", "widths": widths},
+        method={"optimizer": optimizer, "lam": 0.0, "density": 1.0, "init_scale": 1.0, "lr": 1e-4},
+        budget={"epochs": 1, "batch_size": 256},
+        finetune={"epochs": 1, "scratch_epochs": 1},
+    )
+    data = load("digits", None)
+    size = 4 * math.prod(data.x.shape)
+    shape = DataShape("image", data.shape, data.classes, None, len(data.splits["train"]), size)
+    estimate = plan(folder.read_job().spec, shape, 2**40).memory_bytes
+    peak = 1024 * int(_run(folder).strip().splitlines()[-1])
+    assert peak <= estimate, f"{peak / 2**20:.0f} MiB taken, {estimate / 2**20:.0f} MiB estimated"
+    assert peak >= 0.4 * estimate, "an estimate far too high refuses what could be run"
+
+
+def _run(folder) -> str:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = process.stderr.read()
+    assert process.wait() == 0, said
+    return said
