@@ -1,5 +1,6 @@
 """Is this process alive, and could it do its work if it were asked to?"""
 
+import secrets
 from collections.abc import Callable
 from functools import cache
 
@@ -70,7 +71,7 @@ def _migrations(service: Service) -> str | None:
 
 
 def _artifacts(service: Service) -> str | None:
-    stored = service.artifacts.put(_PROBE, 0, b"ready?")
+    stored = service.artifacts.put(_PROBE, 0, secrets.token_bytes(16))  # of its own: probes may come at once
     service.artifacts.delete([stored.key])
     return None
 

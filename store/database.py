@@ -169,7 +169,7 @@ def _sqlite(url: str, *, foreign_keys: bool) -> Engine:
         for pragma in (
             "busy_timeout=30000",  # first: changing the journal mode may have to wait
             "journal_mode=WAL",
-            "synchronous=NORMAL",
+            "synchronous=FULL",
             f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}")

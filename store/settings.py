@@ -24,6 +24,8 @@ class Settings:
         home = Path(os.environ.get("BREGNAS_HOME") or default).expanduser().resolve()
         try:
             home.mkdir(parents=True, exist_ok=True)
+            if not os.access(home, os.W_OK | os.X_OK):
+                raise PermissionError(13, "it cannot be written")
         except OSError as error:
             raise ValueError(f"BREGNAS_HOME={home} cannot be used as a folder: {error.strerror}") from error
         data = os.environ.get("BREGNAS_DATA")
