@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo serve test check format bench lock clean
+.PHONY: install demo serve test test-postgres check format bench prove lock clean
 
 install: $(STAMP)
 
@@ -23,6 +23,10 @@ serve: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest --durations=5
 
+# On PostgreSQL too: the database that the URL names is emptied.
+test-postgres: $(STAMP)
+	BREGNAS_TEST_POSTGRES=$${BREGNAS_TEST_POSTGRES:?a URL of a database for tests} $(BIN)/pytest tests/store tests/app tests/house
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,6 +39,10 @@ format: $(STAMP)
 # Long; resumable; writes bench/results/. Not part of the tests.
 bench: $(STAMP)
 	$(BIN)/python -m bench.autoencoders
+
+# Long fault runs: what is killed, and what that costs. PROVE="--searches 20 --kills 100" for the whole of it.
+prove: $(STAMP)
+	$(BIN)/python -m bench.prove $(PROVE)
 
 # The versions that are installed, for constraints.txt.
 lock: $(STAMP)

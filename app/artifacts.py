@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from app import schemas
 from app.answers import answer
+from app.auth import TenantDep
 from app.conditions import is_known, not_modified, tag
 from app.openapi import responses
 from app.problems import Refusal
@@ -63,9 +64,9 @@ _ANY = _download({"*/*": _BYTES["application/octet-stream"]})
     openapi_extra={"parameters": [_RANGE]},
 )
 @router.head("/searches/{id}/model", include_in_schema=False)
-async def download_model(search_id: SearchId, request: Request, service: ServiceDep) -> Response:
+async def download_model(search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with the bundle (zip) of the winner; 409 with the state while there is none."""
-    return await _send(service, request, await run_in_threadpool(_model, service, search_id))
+    return await _send(service, request, await run_in_threadpool(_model, service, tenant, search_id))
 
 
 @router.get(
@@ -74,10 +75,10 @@ async def download_model(search_id: SearchId, request: Request, service: Service
     summary="List what a search has published",
     responses=responses({200: {"model": schemas.List[schemas.Artifact]}}, 404, 422, 503),
 )
-def list_artifacts(search_id: SearchId, service: ServiceDep) -> Response:
+def list_artifacts(search_id: SearchId, service: ServiceDep, tenant: TenantDep) -> Response:
     """List the bundle and its parts by name; empty before the search has succeeded."""
     with read(service.engine) as tx:
-        rows = searches.artifacts(tx, search_id)
+        rows = searches.artifacts(tx, search_id, tenant=tenant)
     found = [
         schemas.Artifact(
             name=row.name,
@@ -100,17 +101,19 @@ def list_artifacts(search_id: SearchId, service: ServiceDep) -> Response:
     openapi_extra={"parameters": [_RANGE]},
 )
 @router.head("/searches/{id}/artifacts/{name}", include_in_schema=False)
-async def download_artifact(search_id: SearchId, name: Name, request: Request, service: ServiceDep) -> Response:
+async def download_artifact(
+    search_id: SearchId, name: Name, request: Request, service: ServiceDep, tenant: TenantDep
+) -> Response:
     """Answer with the file."""
-    return await _send(service, request, await run_in_threadpool(_artifact, service, search_id, name))
+    return await _send(service, request, await run_in_threadpool(_artifact, service, tenant, search_id, name))
 
 
-def _model(service: Service, search_id: str) -> searches.Artifact:
+def _model(service: Service, tenant: str, search_id: str) -> searches.Artifact:
     with read(service.engine) as tx:
-        search = searches.get(tx, search_id)
+        search = searches.get(tx, search_id, tenant=tenant)
         if search.bundle_name is None:
             _refuse_model(search)
-        return searches.artifact(tx, search_id, search.bundle_name)
+        return searches.artifact(tx, search_id, search.bundle_name, tenant=tenant)
 
 
 def _refuse_model(search: searches.Search) -> NoReturn:
@@ -120,9 +123,9 @@ def _refuse_model(search: searches.Search) -> NoReturn:
     raise Refusal(409, "no_model", f"the search is {search.state}{why} and has no model; {advice}")
 
 
-def _artifact(service: Service, search_id: str, name: str) -> searches.Artifact:
+def _artifact(service: Service, tenant: str, search_id: str, name: str) -> searches.Artifact:
     with read(service.engine) as tx:
-        return searches.artifact(tx, search_id, name)
+        return searches.artifact(tx, search_id, name, tenant=tenant)
 
 
 async def _send(service: Service, request: Request, artifact: searches.Artifact) -> Response:

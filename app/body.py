@@ -29,27 +29,33 @@ REQUEST_BODY: dict[str, Any] = {
 }
 
 
-async def _body(request: Request) -> bytes:
+async def body(request: Request) -> bytes:
+    """The whole body, if it is JSON by its header and not too large."""
     chunks = request.stream()
     try:
         _check_type(request)
         return await _read(request, chunks)
     except Refusal:
-        await _drop(request, chunks)
+        await drop(request, chunks)
         raise
 
 
-def posted_spec(raw: Annotated[bytes, Depends(_body)]) -> SearchSpec:
+def posted_spec(raw: Annotated[bytes, Depends(body)]) -> SearchSpec:
     """The search in the body of a request; refuses with 400, 413, 415 or 422 and says why.
 
     In a thread: a body made to be wrong in as many places as 1 MB can hold takes half a second to explain.
     """
+    return parse(raw)
+
+
+def parse(raw: bytes) -> SearchSpec:
+    """The search that a JSON text is; refuses with 400 or 422 and says why."""
     try:
         return SearchSpec.model_validate_json(raw)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0] if error.error_count() == 1 else None
         if first is not None and first["type"] == "json_invalid":
-            raise _not_json(raw, str(first["ctx"]["error"])) from None
+            raise not_json(raw, str(first["ctx"]["error"])) from None
         raise invalid((problem.loc, problem.msg) for problem in explain(error, SearchSpec)) from None
 
 
@@ -91,7 +97,8 @@ async def _read(request: Request, chunks: AsyncIterator[bytes]) -> bytes:
     return bytes(raw)
 
 
-async def _drop(request: Request, rest: AsyncIterator[bytes]) -> None:
+async def drop(request: Request, rest: AsyncIterator[bytes]) -> None:
+    """Read on for a while, and forget it, before a request is refused."""
     # Who is in the middle of sending does not read: answering now would reset the connection, and the answer be lost.
     # So some of the rest is read and dropped; who asked first (Expect) has not begun to send.
     if request.headers.get("expect", "").lower() == "100-continue":
@@ -113,7 +120,8 @@ def _too_large() -> Refusal:
     )
 
 
-def _not_json(raw: bytes, why: str) -> Refusal:
+def not_json(raw: bytes, why: str) -> Refusal:
+    """The refusal of a text that the parser refused with `why`."""
     if why.startswith(_TOO_DEEP):
         return invalid([((), f"nested too deeply ({why.removeprefix(_TOO_DEEP).strip()}); a search has four levels")])
     for loc in _surrogates(raw):

@@ -65,6 +65,8 @@ def serve(workers: _Workers = 1) -> None:
         raise _usage(error) from error
     if subprocess.run([*_CLI, "migrate"], check=False).returncode:
         raise typer.Exit(1)  # it has said why
+    if settings.require_key and subprocess.run([*_CLI, "keys", "check"], check=False).returncode:
+        raise typer.Exit(2)  # the same, before a worker begins anything
     url = supervisor.address(listening)
     listening.set_inheritable(True)
     api_command = supervisor.Command(

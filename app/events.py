@@ -18,10 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import schemas
 from app.answers import answer
+from app.auth import Caller, CallerDep
 from app.openapi import responses
 from app.searches import Limit, SearchId
 from app.service import Service, ServiceDep
-from store import searches
+from store import keys, searches
 from store.database import read
 from store.states import TERMINAL
 
@@ -65,29 +66,30 @@ async def list_search_events(
     search_id: SearchId,
     request: Request,
     service: ServiceDep,
+    caller: CallerDep,
     limit: Limit = 20,
     after: Cursor = 0,
     last_event_id: LastEventId = None,
 ) -> Response:
     """List events, oldest first; with `Accept: text/event-stream`, stream them as they happen until the search ends."""
     if not _wants_stream(request):
-        return await run_in_threadpool(_page, service, search_id, after, limit)
+        return await run_in_threadpool(_page, service, caller.tenant, search_id, after, limit)
     cursor = after if last_event_id is None else last_event_id
-    events, ended = await run_in_threadpool(_next, service, search_id, cursor)
+    events, ended = await run_in_threadpool(_next, service, caller, search_id, cursor)
     if ended and not events and last_event_id is not None:
         return Response(status_code=204)  # tells a browser not to come back
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return EventSourceResponse(_stream(service, search_id, cursor), headers=headers)
+    return EventSourceResponse(_stream(service, caller, search_id, cursor), headers=headers)
 
 
-async def _stream(service: Service, search_id: str, cursor: int) -> AsyncIterator[bytes]:
+async def _stream(service: Service, caller: Caller, search_id: str, cursor: int) -> AsyncIterator[bytes]:
     yield format_sse_event(retry=_RETRY_MS)  # so that the caller knows at once that the stream is open
     spoke = time.monotonic()
     while not service.stopping:
         try:
-            events, ended = await run_in_threadpool(_next, service, search_id, cursor)
+            events, ended = await run_in_threadpool(_next, service, caller, search_id, cursor)
         except searches.NotFound:
-            return  # deleted meanwhile
+            return  # deleted meanwhile, or the key was revoked
         except SQLAlchemyError as error:
             _log.warning("stream_broken", search_id=search_id, error=str(error)[:500])
             return  # the caller comes again with the last id
@@ -103,17 +105,20 @@ async def _stream(service: Service, search_id: str, cursor: int) -> AsyncIterato
             yield KEEPALIVE_COMMENT
 
 
-def _next(service: Service, search_id: str, after: int) -> tuple[list[schemas.Event], bool]:
+def _next(service: Service, caller: Caller, search_id: str, after: int) -> tuple[list[schemas.Event], bool]:
     """Some events after a cursor, and whether the search had ended when they were read."""
     with read(service.engine) as tx:
-        ended = searches.get(tx, search_id).state in TERMINAL
-        page = searches.events(tx, search_id, after=after, limit=_BATCH)
+        if caller.key_id is not None and not keys.is_valid(tx, caller.key_id):
+            raise searches.NotFound(search_id)  # a stream may outlive its key
+        tenant = caller.tenant
+        ended = searches.get(tx, search_id, tenant=tenant).state in TERMINAL
+        page = searches.events(tx, search_id, after=after, limit=_BATCH, tenant=tenant)
     return [_shown(event) for event in page.items], ended
 
 
-def _page(service: Service, search_id: str, after: int, limit: int) -> Response:
+def _page(service: Service, tenant: str, search_id: str, after: int, limit: int) -> Response:
     with read(service.engine) as tx:
-        page = searches.events(tx, search_id, after=after, limit=limit)
+        page = searches.events(tx, search_id, after=after, limit=limit, tenant=tenant)
     events = [_shown(event) for event in page.items]
     return answer(schemas.listed(events, [event.id for event in events], has_more=page.has_more))
 

@@ -7,7 +7,21 @@ from contextlib import asynccontextmanager
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
 
-from app import artifacts, catalogues, events, health, openapi, problems, searches
+from app import (
+    architectures,
+    artifacts,
+    catalogues,
+    datasets,
+    events,
+    health,
+    lifecycle,
+    metrics,
+    openapi,
+    problems,
+    searches,
+    uploads,
+)
+from app.auth import OPEN, Gate
 from app.query import known_query
 from app.requests import RequestIds
 from app.service import Service
@@ -35,13 +49,17 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(known_query)])
-    for resource in (searches, events, artifacts, catalogues):
+    for resource in (searches, lifecycle, events, artifacts, catalogues, datasets, architectures):
         v1.include_router(resource.router)
     app.include_router(v1)
     app.include_router(health.router, dependencies=[Depends(known_query)])
+    app.include_router(metrics.router, dependencies=[Depends(known_query)])
     problems.install(app)
-    app.add_middleware(RequestIds)
-    openapi.complete(app)
+    app.add_middleware(Gate, service=service)
+    app.state.metrics = metrics.Metrics()
+    app.add_middleware(metrics.Measure, metrics=app.state.metrics)
+    app.add_middleware(RequestIds)  # around it: what the gate refuses has an id too
+    openapi.complete(app, open_paths=OPEN, require_key=service.settings.require_key)
     return app
 
 
@@ -59,3 +77,7 @@ def _prepare(service: Service) -> None:
         queue.prepare(service.engine)
     except Exception:  # noqa: BLE001 - the first search that is posted tries again, and answers for it
         _log.exception("queue_not_prepared")
+    try:
+        uploads.tidy(service)
+    except Exception:  # noqa: BLE001 - what is left only takes space; the next start tries again
+        _log.exception("uploads_not_tidied")

@@ -28,6 +28,9 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 _DETAILS = {404: "nothing is here; the paths are in /openapi.json"}
 
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""What the database's library raises where the database cannot be used for now."""
+
 _log = structlog.get_logger("app")
 
 
@@ -114,6 +117,12 @@ def unavailable(code: str, detail: str) -> Refusal:
     return Refusal(503, code, detail, headers={"Retry-After": RETRY_AFTER_S})
 
 
+def database_away(error: Exception) -> Refusal:
+    """The 503 for one of `DATABASE_AWAY`, whose own words go to the log."""
+    _log.error("database_unavailable", error=str(error)[:_LONGEST])
+    return unavailable("database_unavailable", "the database cannot be used at present; nothing was changed")
+
+
 def response(refusal: Refusal, request_id: str) -> Response:
     """The answer that a refusal becomes."""
     document = Problem(
@@ -152,10 +161,8 @@ def install(app: FastAPI) -> None:
         code = _CODES.get(error.status_code, "http_error")
         return response(Refusal(error.status_code, code, detail, headers=headers), request.state.request_id)
 
-    async def database_away(request: Request, error: Exception) -> Response:
-        _log.error("database_unavailable", error=str(error)[:_LONGEST])
-        away = unavailable("database_unavailable", "the database cannot be used at present; nothing was changed")
-        return response(away, request.state.request_id)
+    async def without_database(request: Request, error: Exception) -> Response:
+        return response(database_away(error), request.state.request_id)
 
     async def not_found(request: Request, error: Exception) -> Response:
         return response(Refusal(404, "not_found", str(error)), request.state.request_id)
@@ -176,8 +183,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(StoreUnavailable, artifacts_away)
     app.add_exception_handler(RequestValidationError, malformed)
     app.add_exception_handler(HTTPException, by_framework)
-    for away in (OperationalError, InterfaceError, InternalError, PoolTimeoutError):
-        app.add_exception_handler(away, database_away)
+    for away in DATABASE_AWAY:
+        app.add_exception_handler(away, without_database)
 
 
 def _allowed(app: FastAPI, request: Request) -> list[str]:

@@ -59,7 +59,7 @@ class RequestIds:
             log = _log.debug if scope["path"] in _QUIET else _log.info
             milliseconds = round(1000 * (time.perf_counter() - began), 1)
             log("request", method=scope["method"], path=scope["path"], status=status, ms=milliseconds)
-            structlog.contextvars.unbind_contextvars("request_id")
+            structlog.contextvars.unbind_contextvars("request_id", "key")
 
 
 def _given(scope: Scope) -> str | None:

@@ -266,26 +266,6 @@ class Superstructure(_Document):
     example: dict[str, Any]
 
 
-class DataSet(_Document):
-    """A data set that a search may name."""
-
-    name: str
-    object: Literal["dataset"] = "dataset"
-    available: bool
-    reason: str | None
-    """Why it cannot be used on this server, and what to do about it."""
-    kind: Literal["image", "table"] | None
-    shape: list[int] | None
-    """Of one sample: (channels, height, width) or (features)."""
-    classes: int | None
-    targets: int | None
-    count: int | None
-    """Samples of all splits."""
-    splits: dict[str, int] | None
-    source: str | None
-    """Origin and licence."""
-
-
 class Health(_Document):
     """The process is alive."""
 

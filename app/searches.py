@@ -6,7 +6,9 @@ import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app import estimates, schemas
+from app.accept import IdempotencyKey, accept
 from app.answers import answer
+from app.auth import TenantDep
 from app.body import REQUEST_BODY, PostedSpec
 from app.conditions import is_known, not_modified, tag
 from app.openapi import responses
@@ -30,17 +32,20 @@ After = Annotated[
 Limit = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
 Status = Annotated[State | None, Query(description="Only searches with this status.")]
 
-_ETAG = {"ETag": {"description": "Changes whenever the search does.", "schema": {"type": "string"}}}
+ETAG = {"ETag": {"description": "Changes whenever the search does.", "schema": {"type": "string"}}}
 _LOCATION = {"Location": {"description": "Path of the search.", "schema": {"type": "string"}}}
 _OF_POSTED = {"parameters": {"id": "$response.body#/id"}}
 _LINKS = {
     "poll": {"operationId": "get_search", **_OF_POSTED},
     "layers": {"operationId": "get_search_layers", **_OF_POSTED},
     "cancel": {"operationId": "cancel_search", **_OF_POSTED},
+    "pause": {"operationId": "pause_search", **_OF_POSTED},
+    "resume": {"operationId": "resume_search", **_OF_POSTED},
+    "clone": {"operationId": "clone_search", **_OF_POSTED},
     "delete": {"operationId": "delete_search", **_OF_POSTED},
 }
-_ACCEPTED: dict[int, dict[str, Any]] = {
-    202: {"model": schemas.Search, "description": "Accepted", "headers": _ETAG | _LOCATION, "links": _LINKS}
+ACCEPTED: dict[int, dict[str, Any]] = {
+    202: {"model": schemas.Search, "description": "Accepted", "headers": ETAG | _LOCATION, "links": _LINKS}
 }
 
 _log = structlog.get_logger("app")
@@ -51,30 +56,16 @@ _log = structlog.get_logger("app")
     operation_id="create_search",
     summary="Queue a search",
     status_code=202,
-    responses=responses(_ACCEPTED, 400, 413, 415, 422, 503),
+    responses=responses(ACCEPTED, 400, 404, 413, 415, 422, 503),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-def create_search(spec: PostedSpec, service: ServiceDep) -> Response:
-    """Queue a search and answer with it. It is durable when this answers; what is refused leaves nothing behind."""
-    plan = estimates.planned(spec, service)
-    with write(service.engine) as tx:
-        made = searches.create(
-            tx,
-            name=spec.name or None,
-            spec=spec.model_dump(mode="json"),
-            metadata=spec.metadata,
-            layers=[searches.Layer(node.name, node.width, node.searched) for node in plan.graph.layers()],
-            queue=service.settings.queue,
-            superstructure=spec.superstructure.kind,
-            task=spec.task.kind,
-            data=spec.data,
-            seed=spec.seed,
-            epochs=spec.budget.epochs,
-            parameters=plan.parameters,
-            macs=plan.macs,
-        )
-    _log.info("accepted", search_id=made.id)
-    return _shown(made, 202, {"Location": f"/v1/searches/{made.id}"})
+def create_search(spec: PostedSpec, service: ServiceDep, tenant: TenantDep, key: IdempotencyKey = None) -> Response:
+    """Queue a search and answer with it. It is durable when this answers; what is refused leaves nothing behind.
+
+    Sent again with the same `Idempotency-Key`, the same search answers, as it is then.
+    """
+    made = accept(spec, service, tenant, key)
+    return shown(made, 202, {"Location": f"/v1/searches/{made.id}"})
 
 
 @router.post(
@@ -84,9 +75,9 @@ def create_search(spec: PostedSpec, service: ServiceDep) -> Response:
     responses=responses({200: {"model": schemas.Estimate}}, 400, 413, 415, 422, 503),
     openapi_extra={"requestBody": REQUEST_BODY},
 )
-def estimate_search(spec: PostedSpec, service: ServiceDep) -> Response:
+def estimate_search(spec: PostedSpec, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with sizes, memory and a guess at the time; refuse what a search would be refused for."""
-    return answer(estimates.estimate(spec, service))
+    return answer(estimates.estimate(spec, service, tenant))
 
 
 @router.get(
@@ -97,11 +88,16 @@ def estimate_search(spec: PostedSpec, service: ServiceDep) -> Response:
     openapi_extra={"parameters": [METADATA_PARAMETER]},
 )
 def list_searches(
-    service: ServiceDep, metadata: MetadataFilter, limit: Limit = 20, after: After = None, status: Status = None
+    service: ServiceDep,
+    tenant: TenantDep,
+    metadata: MetadataFilter,
+    limit: Limit = 20,
+    after: After = None,
+    status: Status = None,
 ) -> Response:
     """List the searches that pass every filter given."""
     with read(service.engine) as tx:
-        page = searches.list_page(tx, limit=limit, after=after, status=status, metadata=metadata)
+        page = searches.list_page(tx, limit=limit, after=after, status=status, metadata=metadata, tenant=tenant)
     found = [schemas.Search.of(row) for row in page.items]
     return answer(schemas.listed(found, [search.id for search in found], has_more=page.has_more))
 
@@ -112,7 +108,7 @@ def list_searches(
     summary="Poll a search",
     responses=responses(
         {
-            200: {"model": schemas.Search, "headers": _ETAG},
+            200: {"model": schemas.Search, "headers": ETAG},
             304: {"description": "Not changed since the ETag given in If-None-Match"},
         },
         404,
@@ -120,12 +116,12 @@ def list_searches(
         503,
     ),
 )
-def get_search(search_id: SearchId, request: Request, service: ServiceDep) -> Response:
+def get_search(search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with the search as it is now, or with 304 where `If-None-Match` has its ETag."""
     with read(service.engine) as tx:
-        found = searches.get(tx, search_id)
+        found = searches.get(tx, search_id, tenant=tenant)
     etag = tag(found.version)
-    return not_modified(etag) if is_known(request, etag) else _shown(found)
+    return not_modified(etag) if is_known(request, etag) else shown(found)
 
 
 @router.get(
@@ -134,7 +130,7 @@ def get_search(search_id: SearchId, request: Request, service: ServiceDep) -> Re
     summary="Active neurons of every layer, epoch by epoch",
     responses=responses(
         {
-            200: {"model": schemas.History, "headers": _ETAG},
+            200: {"model": schemas.History, "headers": ETAG},
             304: {"description": "Not changed since the ETag given in If-None-Match"},
         },
         404,
@@ -142,13 +138,13 @@ def get_search(search_id: SearchId, request: Request, service: ServiceDep) -> Re
         503,
     ),
 )
-def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep) -> Response:
+def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with the whole time series, by columns."""
     with read(service.engine) as tx:
-        etag = tag("layers", searches.get(tx, search_id).version)
+        etag = tag("layers", searches.get(tx, search_id, tenant=tenant).version)
         if is_known(request, etag):
             return not_modified(etag)
-        history = searches.history(tx, search_id)
+        history = searches.history(tx, search_id, tenant=tenant)
     return answer(schemas.History(id=search_id, **history), headers={"ETag": etag})
 
 
@@ -157,13 +153,13 @@ def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep
     operation_id="cancel_search",
     summary="Cancel a search",
     status_code=202,
-    responses=responses({202: {"model": schemas.Search, "headers": _ETAG}}, 404, 409, 422, 503),
+    responses=responses({202: {"model": schemas.Search, "headers": ETAG}}, 404, 409, 422, 503),
 )
-def cancel_search(search_id: SearchId, service: ServiceDep) -> Response:
+def cancel_search(search_id: SearchId, service: ServiceDep, tenant: TenantDep) -> Response:
     """Cancel a search that has not ended. Again and again does no harm; 409 once it has succeeded or failed."""
     with write(service.engine) as tx:
-        cancelled = searches.cancel(tx, search_id)
-    return _shown(cancelled, 202)
+        cancelled = searches.cancel(tx, search_id, tenant=tenant)
+    return shown(cancelled, 202)
 
 
 @router.delete(
@@ -173,10 +169,10 @@ def cancel_search(search_id: SearchId, service: ServiceDep) -> Response:
     status_code=204,
     responses=responses({204: {"description": "Deleted"}}, 404, 409, 422, 503),
 )
-def delete_search(search_id: SearchId, service: ServiceDep) -> Response:
+def delete_search(search_id: SearchId, service: ServiceDep, tenant: TenantDep) -> Response:
     """Delete a search and all that it published; 409 while a worker has it."""
     with write(service.engine) as tx:
-        searches.delete(tx, search_id)
+        searches.delete(tx, search_id, tenant=tenant)
     try:
         service.artifacts.delete_search(search_id)
     except StoreUnavailable as error:
@@ -185,5 +181,6 @@ def delete_search(search_id: SearchId, service: ServiceDep) -> Response:
     return Response(status_code=204)
 
 
-def _shown(row: searches.Search, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def shown(row: searches.Search, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The answer that a search's row becomes."""
     return answer(schemas.Search.of(row), status, {"ETag": tag(row.version), **(headers or {})})

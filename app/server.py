@@ -9,9 +9,10 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from app.auth import check_keys
 from app.main import create_app
 from app.service import Service
-from app.settings import LOOPBACK, Settings
+from app.settings import Settings
 from store import logs
 
 _log = structlog.get_logger("app")
@@ -40,9 +41,8 @@ class _Server(uvicorn.Server):
 def run(settings: Settings, listening: socket.socket, until_stdin_closes: bool = False) -> None:
     """Serve until SIGINT or SIGTERM, or until standard input closes where asked to."""
     logs.configure(settings.log_level)
-    if settings.host not in LOOPBACK:
-        _log.warning("open_to_all", host=settings.host, meaning="whoever reaches this address can do everything")
     service = Service.open(settings)
+    check_keys(service)
     config = uvicorn.Config(
         create_app(service),
         log_config=None,

@@ -14,7 +14,11 @@ def build() -> typer.Typer:
     cli = typer.Typer(name="bregnas", help="Finds small neural networks.", no_args_is_help=True, add_completion=False)
     cli.command()(demo)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        cli.command(point.name)(point.load())
+        verb = point.load()
+        if isinstance(verb, typer.Typer):  # a verb with verbs of its own
+            cli.add_typer(verb, name=point.name)
+        else:
+            cli.command(point.name)(verb)
     return cli
 
 

@@ -8,27 +8,23 @@ what `numpy.load` does for each member, on the very same open file. Whatever goe
 
 import io
 import math
-import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets import archive
 from datasets.errors import DataInvalid, printable, refusing
 from datasets.layout import KINDS, MAX_BYTES, Answers, Inputs, answers, footprint, inputs
 
 ROLES: Final = {"x": "x", "image": "x", "y": "y", "label": "y"}
 LONGEST_HEADER: Final = 1024  # numpy writes 118 bytes for these dtypes; longer text would go through a parser
 LONGEST_DIRECTORY: Final = 16 << 10  # of the zip; two members take about 100 bytes
-END: Final = b"PK\x05\x06"
-END_BYTES: Final = 22
-ZIP64_LOCATOR: Final = b"PK\x06\x07"
-ZIP64_LOCATOR_BYTES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,8 @@ class Member:
 
 def header(path: Path, max_bytes: int = MAX_BYTES) -> dict[str, Member]:
     """The members by role, `x` always and `y` if there; no values are read. Raises `DataInvalid`."""
-    with refusing(path.name), _opened(path, max_bytes) as archive:
-        return _members(archive, path.name, max_bytes)
+    with refusing(path.name), _opened(path, max_bytes) as opened:
+        return _members(opened, path.name, max_bytes)
 
 
 def read(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Inputs, Answers | None]:
@@ -52,53 +48,50 @@ def read(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Inputs, Answers | None
     `max_bytes` bounds the arrays in memory; the peak while they are converted is about three times the arrays.
     Raises `DataInvalid`.
     """
-    with refusing(path.name), _opened(path, max_bytes) as archive:
-        members = _members(archive, path.name, max_bytes)
-        x = inputs(_array(archive, members["x"]))
-        y = answers(_array(archive, members["y"]), len(x)) if "y" in members else None
-        return x, y
+    x, y, pairs = read_pairs(path, max_bytes)
+    if pairs is not None:
+        raise DataInvalid(f"{path.name} has y of shape {pairs.shape}; (N,) for labels, (N,) or (N, T) for targets")
+    return x, y
+
+
+def read_pairs(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Inputs, Answers | None, Inputs | None]:
+    """As `read`; where `y` holds images or masks, one for each of `x`, they come last, as (N, C, H, W)."""
+    with refusing(path.name), _opened(path, max_bytes) as opened:
+        members = _members(opened, path.name, max_bytes)
+        x = inputs(_array(opened, members["x"]))
+        if "y" not in members:
+            return x, None, None
+        y = _array(opened, members["y"])
+        if y.ndim < 3:
+            return x, answers(y, len(x)), None
+        if len(y) != len(x):
+            raise DataInvalid(f"y has {len(y)} entries for {len(x)} samples of x")
+        return x, None, inputs(y)
 
 
 @contextmanager
 def _opened(path: Path, max_bytes: int) -> Iterator[zipfile.ZipFile]:
     with path.open("rb") as file:
-        _check_directory(file, path.name, max_bytes)
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-
-
-def _check_directory(file: BinaryIO, name: str, max_bytes: int) -> None:
-    """`zipfile` takes the whole directory into memory, one object an entry: refuse a long one before it does."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    if file.read(4) != b"PK\x03\x04":
-        raise DataInvalid(f"{name} is not an npz file: it is no zip; write it with numpy.savez")
+        if file.read(len(archive.START)) != archive.START:
+            raise DataInvalid(f"{path.name} is not an npz file: it is no zip; write it with numpy.savez")
+        size = file.seek(0, io.SEEK_END)
     if size > max_bytes + LONGEST_DIRECTORY + 2 * LONGEST_HEADER:
-        raise DataInvalid(f"{name} has {size:,} bytes; at most {max_bytes:,} are read")
-    file.seek(max(0, size - END_BYTES - ZIP64_LOCATOR_BYTES))
-    tail = file.read()
-    end = tail[-END_BYTES:]
-    if len(end) < END_BYTES or not end.startswith(END):
-        raise DataInvalid(f"{name} is cut short, or something follows after its zip directory")
-    if tail.startswith(ZIP64_LOCATOR):
-        raise DataInvalid(f"{name} is a zip64 archive, which an npz of less than 4 GB does not need")
-    (directory,) = struct.unpack("<I", end[12:16])
-    if directory > LONGEST_DIRECTORY:
-        raise DataInvalid(f"{name} has a zip directory of {directory:,} bytes; an npz of x and y needs about 100")
-    file.seek(0)
+        raise DataInvalid(f"{path.name} has {size:,} bytes; at most {max_bytes:,} are read")
+    with archive.opened(path, LONGEST_DIRECTORY, "an npz of x and y") as opened:
+        yield opened
 
 
-def _members(archive: zipfile.ZipFile, name: str, max_bytes: int) -> dict[str, Member]:
+def _members(opened: zipfile.ZipFile, name: str, max_bytes: int) -> dict[str, Member]:
     found: dict[str, Member] = {}
     total = 0
-    for info in archive.infolist():
+    for info in opened.infolist():
         key = info.filename.removesuffix(".npy")
         role = ROLES.get(key)
         if role is None:
             raise DataInvalid(f"{name} holds '{printable(key, 40)}'; its members are x and y, or image and label")
         if role in found:
             raise DataInvalid(f"{name} holds {role} twice, as '{found[role].name}' and '{info.filename}'")
-        member = _member(archive, info, name)
+        member = _member(opened, info, name)
         total += footprint(member.shape, member.dtype.itemsize)
         if total > max_bytes:
             raise DataInvalid(f"{name} needs {total:,} bytes in memory; at most {max_bytes:,} are read")
@@ -108,13 +101,13 @@ def _members(archive: zipfile.ZipFile, name: str, max_bytes: int) -> dict[str, M
     return found
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Member:
+def _member(opened: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Member:
     what = f"{info.filename} in {name}"
     if info.flag_bits & 0x1:
         raise DataInvalid(f"{what} is encrypted")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataInvalid(f"{what} is compressed by a method that numpy does not write; use numpy.savez_compressed")
-    with archive.open(info) as file:
+    with opened.open(info) as file:
         head = io.BytesIO(file.read(LONGEST_HEADER + 12))
     version = np.lib.format.read_magic(head)
     if version == (1, 0):
@@ -135,7 +128,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Membe
     return Member(info.filename, dtype, shape)
 
 
-def _array(archive: zipfile.ZipFile, member: Member) -> NDArray[Any]:
-    with archive.open(member.name) as file:
+def _array(opened: zipfile.ZipFile, member: Member) -> NDArray[Any]:
+    with opened.open(member.name) as file:
         array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False, max_header_size=LONGEST_HEADER)
         return array

@@ -27,12 +27,14 @@ class SearchSpec(Strict):
     superstructure: Superstructure
     task: Task
     data: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.-]+$")]
-    """A name of the catalogue."""
+    """A name of the catalogue, or the id of an uploaded set (`dset_…`)."""
     method: AnyMethod = Field(default_factory=AdaBreg)
     budget: Budget = Field(default_factory=Budget)
     finetune: Finetune = Field(default_factory=Finetune)
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
-    """Everything random follows from it: on the CPU the same search gives the same architecture."""
+    """Everything random follows from it: the same search gives the same architecture on the same kind of CPU."""
+    priority: int = Field(default=0, ge=-100, le=100)
+    """Of the searches that wait, those with the highest are taken first."""
     metadata: Annotated[dict[Key, Value], Field(max_length=16)] = Field(default_factory=dict)
     """Up to 16 pairs of text, kept with the search."""
 

@@ -1,9 +1,9 @@
 """Where do the files of a search lie, and how are they read?
 
 In an object store: a folder by default, or an `s3://`, `gs://` or `az://` URL. An object never changes: its key is
-`searches/{search}/{attempt}/{sha256}`, so writing it twice is a no-op, a worker that was thought dead cannot damage
-what another published, and the hash of the key is the strong ETag. Which objects count is said by the database alone:
-a key is written first and committed there afterwards.
+`searches/{search}/{attempt}/{sha256}`, or `datasets/{id}/{sha256}`, so writing it twice is a no-op, a worker that was
+thought dead cannot damage what another published, and the hash of the key is the strong ETag. Which objects count is
+said by the database alone: a key is written first and committed there afterwards.
 
 Threads: an `Artifacts` may be shared by threads and event loops.
 Errors: `ArtifactMissing` for a key that does not exist; `StoreUnavailable` for everything the store itself refuses or
@@ -69,9 +69,16 @@ class Artifacts:
         return cls(home / "artifacts")
 
     def put(self, search_id: str, attempt: int, source: Path | bytes) -> Stored:
-        """Store bytes or a file, all or nothing; when this returns they survive a crash of the machine."""
+        """Store bytes or a file of a search, all or nothing; when this returns they survive a crash of the machine."""
+        return self._put(f"searches/{search_id}/{attempt}", source)
+
+    def put_dataset(self, dataset_id: str, source: Path) -> Stored:
+        """Store the file of an uploaded data set, likewise."""
+        return self._put(f"datasets/{dataset_id}", source)
+
+    def _put(self, prefix: str, source: Path | bytes) -> Stored:
         sha256, size = _digest(source)
-        key = f"searches/{search_id}/{attempt}/{sha256}"
+        key = f"{prefix}/{sha256}"
         with _named(key):
             try:
                 # "create" sends in one piece. For a large file an equal object may be written over instead.
@@ -125,6 +132,13 @@ class Artifacts:
         for key in keys:
             with _named(key), suppress(FileNotFoundError):
                 obstore.delete(self._store, key)
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, float]]:
+        """All keys under a prefix, with when they were written (Unix seconds, by the store's clock)."""
+        with _named(prefix):
+            for batch in obstore.list(self._store, prefix):
+                for item in batch:
+                    yield item["path"], item["last_modified"].timestamp()
 
     def delete_search(self, search_id: str) -> None:
         """Delete all objects of a search, those included that no row knows of."""

@@ -19,10 +19,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, exists, func, insert, not_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, not_, select, true, update
 
-from store import layers, tables
+from store import architectures, layers, tables
 from store.artifacts import Stored
+from store.checkpoints import Checkpoint as Checkpoint
+from store.checkpoints import last_checkpoint
 from store.database import now, read, upsert, write
 from store.errors import AttemptLost as AttemptLost
 from store.events import add as add_event
@@ -32,7 +34,7 @@ from store.moves import LIMIT, hand_back
 from store.moves import Moved as Moved
 from store.moves import move_from as move_from
 from store.moves import move_silent as move_silent
-from store.states import ACTIVE, State, before
+from store.states import ACTIVE, TERMINAL, WISHES, State, before
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +44,6 @@ class NewArtifact:
     name: str
     stored: Stored
     media_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """The newest checkpoint of a search, whichever attempt wrote it."""
-
-    attempt: int
-    stage: str
-    epoch: int
-    key: str | None
-    """In the artifact store, if it was copied there."""
 
 
 class Attempt:
@@ -92,11 +83,15 @@ class Attempt:
             if beaten.rowcount == 0:
                 raise self._lost(tx)
 
-    def cancel_requested(self) -> bool:
-        """Tell whether the user has cancelled the search: then end the trainer and call `cancelled`."""
+    def wish(self) -> State | None:
+        """Tell what the user wants of the worker: `cancelling`, `pausing`, or nothing."""
         with read(self.engine) as tx:
             state = self._state(tx)
-        return state == "cancelling"
+        return state if state in WISHES else None
+
+    def cancel_requested(self) -> bool:
+        """Tell whether the user has cancelled the search: then end the trainer and call `cancelled`."""
+        return self.wish() == "cancelling"
 
     def record_plan(self, plan: Sequence[Layer], *, parameters: int | None = None, macs: int | None = None) -> None:
         """Correct the layers and the size of the superstructure, once the data have told what they really are."""
@@ -164,34 +159,34 @@ class Attempt:
             upsert(tx, tables.epoch_counts, counts)
             add_event(tx, number, self.attempt, "epoch", {**key, "epochs": epochs, **measured, "active": list(active)})
 
-    def record_checkpoint(self, stage: str, epoch: int, key: str | None = None) -> None:
-        """Say that a checkpoint lies on the disk (`key`: in the artifact store too).
+    def record_checkpoint(self, stage: str, epoch: int, key: str | None = None) -> list[str]:
+        """Say that a checkpoint lies on the disk, or with `key` that a copy of one lies in the artifact store.
 
-        One that is further than any before forgives what was lost until now.
+        One that is further than any before forgives what was lost until now. Gives the keys of the copies, of all
+        attempts, that the new one replaces: they are the caller's to delete.
         """
         s, a = tables.searches, tables.attempts
         reached = exists().where(a.c.search == s.c.number, a.c.checkpoint_stage == stage, a.c.checkpoint_epoch >= epoch)
         with write(self.engine) as tx:
             number = self._change(tx).number
             tx.execute(update(s).where(s.c.number == number, not_(reached)).values(stalls=0))
-            tx.execute(
-                update(a)
-                .where(a.c.search == number, a.c.attempt == self.attempt)
-                .values(checkpoint_stage=stage, checkpoint_epoch=epoch, checkpoint_key=key, checkpoint_at=now())
-            )
+            mine = (a.c.search == number, a.c.attempt == self.attempt)
+            told = {"checkpoint_stage": stage, "checkpoint_epoch": epoch, "checkpoint_at": now()}
+            if key is None:
+                tx.execute(update(a).where(*mine).values(told))
+                return []
+            copied = (a.c.search == number, a.c.checkpoint_key.is_not(None))
+            replaced = set(tx.scalars(select(a.c.checkpoint_key).where(*copied))) - {key}
+            tx.execute(update(a).where(*copied).values(checkpoint_key=None))
+            tx.execute(update(a).where(*mine).values(checkpoint_key=key))
+            # A newer checkpoint may have been told while this one was on its way to the store.
+            newer = and_(a.c.checkpoint_stage == stage, a.c.checkpoint_epoch > epoch)
+            tx.execute(update(a).where(*mine, func.coalesce(not_(newer), true())).values(told))
+        return sorted(replaced)
 
     def last_checkpoint(self) -> Checkpoint | None:
         """Give the newest checkpoint of the search, to go on from."""
-        s, a = tables.searches, tables.attempts
-        with read(self.engine) as tx:
-            row = tx.execute(
-                select(a.c.attempt, a.c.checkpoint_stage, a.c.checkpoint_epoch, a.c.checkpoint_key)
-                .join(s, s.c.number == a.c.search)
-                .where(s.c.id == self.search_id, a.c.checkpoint_stage.is_not(None))
-                .order_by(a.c.attempt.desc())
-                .limit(1)
-            ).one_or_none()
-        return None if row is None else Checkpoint(*row)
+        return last_checkpoint(self.engine, self.search_id)
 
     def trainer_died(self, *, limit: int = LIMIT, reason: str = "") -> bool:
         """Count a death of the trainer; True when it was the `limit`-th loss without a new checkpoint: then `fail`."""
@@ -236,6 +231,7 @@ class Attempt:
                     for artifact in artifacts
                 ],
             )
+            architectures.add(tx, number, result)
         return True
 
     def fail(self, code: str, message: str) -> bool:
@@ -243,6 +239,11 @@ class Attempt:
         clean = message.replace("\0", "")  # PostgreSQL has no such character
         with write(self.engine) as tx:
             return self._end(tx, "failed", "failed", error_code=code, error_message=clean) is not None
+
+    def paused(self) -> bool:
+        """Say that the work rests as the user wished: pausing → paused. False where it was cancelled instead."""
+        with write(self.engine) as tx:
+            return self._end(tx, "paused", "paused") is not None
 
     def cancelled(self) -> None:
         """Say that the work has ended as the user wished: cancelling → cancelled."""
@@ -269,7 +270,8 @@ class Attempt:
 
     def _finish(self, tx: Connection, state: State, outcome: str, **values: Any) -> int:
         states = before(state) & ACTIVE  # what no worker has is not a worker's to end
-        number: int = self._change(tx, states, state=state, finished_at=now(), eta_s=None, **values).number
+        finished = {"finished_at": now()} if state in TERMINAL else {}
+        number: int = self._change(tx, states, state=state, eta_s=None, **finished, **values).number
         a = tables.attempts
         tx.execute(
             update(a).where(a.c.search == number, a.c.attempt == self.attempt).values(ended_at=now(), outcome=outcome)

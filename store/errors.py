@@ -1,6 +1,6 @@
 """What can be wrong with a call, the database itself being well?"""
 
-from store.states import State
+from store.states import ACTIVE, State
 
 
 class NotFound(Exception):
@@ -33,3 +33,8 @@ class AttemptLost(Exception):
         self.attempt = attempt
         self.state = state
         self.current = current
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether the search is this attempt's all the same, and only its state forbade the write: a user's wish."""
+        return self.state in ACTIVE and self.current == self.attempt

@@ -17,8 +17,8 @@ from sqlalchemy import Connection, insert, select
 
 from store import tables
 from store.database import now
-from store.errors import NotFound
 from store.finite import finite
+from store.owners import number as number_of
 from store.page import Page
 
 
@@ -39,12 +39,12 @@ def add(tx: Connection, number: int, attempt: int, kind: str, data: Mapping[str,
     tx.execute(insert(tables.events).values(values))
 
 
-def events(tx: Connection, search_id: str, *, after: int = 0, limit: int = 100) -> Page[Event]:
+def events(
+    tx: Connection, search_id: str, *, after: int = 0, limit: int = 100, tenant: str | None = None
+) -> Page[Event]:
     """List the events of a search after a cursor, oldest first."""
     t = tables.events
-    number = tx.scalar(select(tables.searches.c.number).where(tables.searches.c.id == search_id))
-    if number is None:
-        raise NotFound(search_id)
+    number = number_of(tx, search_id, tenant)
     found = tx.execute(
         select(t.c.id, t.c.attempt, t.c.kind, t.c.data, t.c.created_at)
         .where(t.c.search == number, t.c.id > after)

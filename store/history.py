@@ -5,10 +5,10 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from store import layers, tables
-from store.errors import NotFound
+from store.owners import number as number_of
 
 
-def history(tx: Connection, search_id: str) -> dict[str, Any]:
+def history(tx: Connection, search_id: str, *, tenant: str | None = None) -> dict[str, Any]:
     """Give the time series of a search by columns.
 
     `stages`, `epochs`, `train_loss`, `validation_loss`, `metrics`, `lr`, `lam`, `parameters`, `macs`, `seconds` are
@@ -16,10 +16,7 @@ def history(tx: Connection, search_id: str) -> dict[str, Any]:
     `layers` has `name`, `width`, `searched` and `active`, a list as long as the others (None where an epoch has no
     count of that layer).
     """
-    number = tx.scalar(select(tables.searches.c.number).where(tables.searches.c.id == search_id))
-    if number is None:
-        raise NotFound(search_id)
-
+    number = number_of(tx, search_id, tenant)
     rows = tx.execute(select(tables.epochs).where(tables.epochs.c.search == number)).all()
     begun: dict[str, float] = {}
     for row in rows:

@@ -157,7 +157,7 @@ def _move(
             update(a).where(a.c.search == row.number, a.c.attempt == attempt).values(ended_at=now(), outcome=outcome)
         )
         if now_is == "queued":
-            queue.enqueue(tx, search_id, attempt + 1, row.queue)
+            queue.enqueue(tx, search_id, attempt + 1, row.queue, row.priority)
             kind = "handed_back" if outcome == "handed_back" else "moved"
             add_event(tx, row.number, attempt, kind, {"next_attempt": attempt + 1})
         else:
@@ -175,5 +175,5 @@ def _change(tx: Connection, fence: Sequence[ColumnElement[bool]], state: State, 
         update(s)
         .where(*fence)
         .values(state=state, eta_s=None, version=s.c.version + 1, updated_at=now(), **finished, **values)
-        .returning(s.c.number, s.c.state, s.c.queue, s.c.error_code, s.c.error_message)
+        .returning(s.c.number, s.c.state, s.c.queue, s.c.priority, s.c.error_code, s.c.error_message)
     ).one_or_none()

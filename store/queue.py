@@ -35,6 +35,7 @@ APPLICATION_VERSION: Final = "1"
 WORKFLOW: Final = "run_search"
 POLLING_S: Final = 0.2
 QUEUES: Final = ("cpu", "cuda")
+_FIRST: Final = 101  # DBOS takes small numbers first, from 1 on
 
 _WAITING: Final = ("ENQUEUED", "DELAYED")
 _PENDING: Final = "PENDING"
@@ -71,8 +72,11 @@ def migrate(url: str) -> None:
     DBOS.migrate(full_url(url))
 
 
-def enqueue(tx: Connection, search_id: str, attempt: int, queue: str) -> None:
-    """Add an entry in the caller's transaction: it exists if that commits, and no worker sees it before."""
+def enqueue(tx: Connection, search_id: str, attempt: int, queue: str, priority: int = 0) -> None:
+    """Add an entry in the caller's transaction: it exists if that commits, and no worker sees it before.
+
+    Entries of a higher `priority` (-100 to 100) are taken first, those of the same in the order in which they came.
+    """
     _client(tx.engine).enqueue_in_transaction(
         tx,
         {
@@ -80,6 +84,7 @@ def enqueue(tx: Connection, search_id: str, attempt: int, queue: str) -> None:
             "queue_name": queue,
             "workflow_id": _name(search_id, attempt),
             "app_version": APPLICATION_VERSION,
+            "priority": _FIRST - priority,
         },
         search_id,
         attempt,

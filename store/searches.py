@@ -3,6 +3,8 @@
 Used by the API. Every function takes a connection of `database.read` or `database.write` and belongs to its
 transaction: nothing has happened before that commits. What a user may do follows the table in `store.states`.
 
+`tenant` is whose request it is: another's search is not found. None, the default, is for the worker.
+
 Errors: `NotFound` for an id that does not exist; `IllegalTransition` where a state forbids the wish.
 """
 
@@ -26,6 +28,8 @@ from store.events import events as events
 from store.history import history as history
 from store.ids import new_id
 from store.layers import Layer as Layer
+from store.owners import number as number_of
+from store.owners import owned
 from store.page import Page as Page
 from store.states import ACTIVE, State, is_legal
 
@@ -39,6 +43,8 @@ class Search:
     state: State
     attempt: int
     queue: str
+    priority: int
+    """Of those that wait, the higher is taken first."""
     version: int
     """Rises with every change: the ETag."""
     spec: dict[str, Any]
@@ -100,6 +106,8 @@ def create(
     epochs: int | None = None,
     parameters: int | None = None,
     macs: int | None = None,
+    priority: int = 0,
+    tenant: str = tables.LOCAL,
 ) -> Search:
     """Accept a search: its row, its layers and its entry in the queue, together or not at all."""
     # The id takes its time from the database too, so that lists are in the order of one clock.
@@ -112,6 +120,8 @@ def create(
             state="queued",
             attempt=1,
             queue=queue,
+            priority=priority,
+            tenant=tenant,
             spec=dict(spec),
             metadata=dict(metadata),
             superstructure=superstructure,
@@ -129,13 +139,13 @@ def create(
     ).scalar_one()
     layers_.replace(tx, number, layers)
     add_event(tx, number, 1, "queued", {})
-    queue_.enqueue(tx, search_id, 1, queue)
+    queue_.enqueue(tx, search_id, 1, queue, priority)
     return get(tx, search_id)
 
 
-def get(tx: Connection, search_id: str) -> Search:
+def get(tx: Connection, search_id: str, *, tenant: str | None = None) -> Search:
     """Read one search."""
-    row = tx.execute(select(*_SHOWN).where(tables.searches.c.id == search_id)).one_or_none()
+    row = tx.execute(select(*_SHOWN).where(owned(search_id, tenant))).one_or_none()
     if row is None:
         raise NotFound(search_id)
     return _search(row)
@@ -148,6 +158,7 @@ def list_page(
     after: str | None = None,
     status: State | None = None,
     metadata: Mapping[str, str] | None = None,
+    tenant: str | None = None,
 ) -> Page[Search]:
     """List searches, newest first, from the one after the id `after` on.
 
@@ -156,6 +167,8 @@ def list_page(
     """
     c = tables.searches.c
     statement = select(*_SHOWN).order_by(c.id.desc()).limit(limit + 1)
+    if tenant is not None:
+        statement = statement.where(c.tenant == tenant)
     if after is not None:
         statement = statement.where(c.id < after)
     if status is not None:
@@ -166,28 +179,28 @@ def list_page(
     return Page([_search(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
 
-def artifacts(tx: Connection, search_id: str) -> list[Artifact]:
+def artifacts(tx: Connection, search_id: str, *, tenant: str | None = None) -> list[Artifact]:
     """List what a search has published, by name; empty before its success."""
     t = tables.artifacts
     shown = [t.c[field.name] for field in fields(Artifact)]
-    found = tx.execute(select(*shown).where(t.c.search == _number(tx, search_id)).order_by(t.c.name))
+    found = tx.execute(select(*shown).where(t.c.search == number_of(tx, search_id, tenant)).order_by(t.c.name))
     return [Artifact(*row) for row in found]
 
 
-def artifact(tx: Connection, search_id: str, name: str) -> Artifact:
+def artifact(tx: Connection, search_id: str, name: str, *, tenant: str | None = None) -> Artifact:
     """Read one published file's row; `NotFound` too where the search has none of that name."""
-    for found in artifacts(tx, search_id):
+    for found in artifacts(tx, search_id, tenant=tenant):
         if found.name == name:
             return found
     raise NotFound(f"artifact {name!r} of {search_id}")
 
 
-def cancel(tx: Connection, search_id: str) -> Search:
+def cancel(tx: Connection, search_id: str, *, tenant: str | None = None) -> Search:
     """Wish a search away: at once where no worker has it, else the worker is told by the state `cancelling`.
 
     Idempotent: a search that is being cancelled, or was, stays as it is.
     """
-    number, state, attempt = _lock(tx, search_id)
+    number, state, attempt = lock(tx, search_id, tenant)
     if state in ("cancelling", "cancelled"):
         return get(tx, search_id)
     wanted: State = "cancelling" if state in ACTIVE else "cancelled"
@@ -204,12 +217,12 @@ def cancel(tx: Connection, search_id: str) -> Search:
     return get(tx, search_id)
 
 
-def delete(tx: Connection, search_id: str) -> list[str]:
+def delete(tx: Connection, search_id: str, *, tenant: str | None = None) -> list[str]:
     """Delete a search that no worker has, and all its rows; give the keys of its objects, to be deleted next.
 
     A search that still waits in the queue goes too. `Artifacts.delete_search` removes also what no row knows of.
     """
-    number, state, attempt = _lock(tx, search_id)
+    number, state, attempt = lock(tx, search_id, tenant)
     if state in ACTIVE:
         raise IllegalTransition(state, "deleted")
     a, tried = tables.artifacts, tables.attempts
@@ -223,20 +236,14 @@ def delete(tx: Connection, search_id: str) -> list[str]:
     return sorted(keys)
 
 
-def _lock(tx: Connection, search_id: str) -> tuple[int, State, int]:
+def lock(tx: Connection, search_id: str, tenant: str | None = None) -> tuple[int, State, int]:
     """Read the state for a change of it, and keep others from changing it first."""
     c = tables.searches.c
-    row = tx.execute(select(c.number, c.state, c.attempt).where(c.id == search_id).with_for_update()).one_or_none()
+    found = select(c.number, c.state, c.attempt).where(owned(search_id, tenant)).with_for_update()
+    row = tx.execute(found).one_or_none()
     if row is None:
         raise NotFound(search_id)
     return row.number, row.state, row.attempt
-
-
-def _number(tx: Connection, search_id: str) -> int:
-    number: int | None = tx.scalar(select(tables.searches.c.number).where(tables.searches.c.id == search_id))
-    if number is None:
-        raise NotFound(search_id)
-    return number
 
 
 def _has_metadata(tx: Connection, key: str, value: str) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ holds the list of states in a CHECK constraint.
       └────────────┴───────────┘   moved: its worker was lost, or handed it back
 
 Besides: `pausing` and `cancelling` are wishes of a user that the worker has still to fulfil; `queued` is also what a
-paused search becomes when it is resumed.
+paused search becomes when it is resumed, in its next attempt.
 """
 
 from typing import Final, Literal, get_args
@@ -32,6 +32,9 @@ NEXT: Final[dict[State, frozenset[State]]] = {
 
 ACTIVE: Final[frozenset[State]] = frozenset({"starting", "running", "pausing", "cancelling"})
 """A worker has it: it must be heard of, and its attempt may write."""
+
+WISHES: Final[frozenset[State]] = frozenset({"pausing", "cancelling"})
+"""A user wants its worker to end it."""
 
 TERMINAL: Final[frozenset[State]] = frozenset(state for state, following in NEXT.items() if not following)
 """Nothing follows."""

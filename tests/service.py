@@ -1,13 +1,14 @@
 """A real service for the tests: `bregnas serve` on a free port and a fresh home, with its worker."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Service:
         return self.wait(search_id, lambda s: s["status"] in ("succeeded", "failed", "cancelled"), timeout)
 
     def processes(self, role: str) -> list[psutil.Process]:
-        """The processes of a role, `worker` or `trainer`, below this service."""
+        """The processes of a role, `api`, `worker` or `trainer`, below this service."""
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
             try:
@@ -67,16 +68,18 @@ class Service:
                 found.append(process)
         return found
 
-    def kill(self, role: str) -> bool:
-        """kill -9 one process of a role, if there is one now."""
-        for process in self.processes(role):
-            process.send_signal(signal.SIGKILL)
-            return True
+    def kill(self, role: str, dice: random.Random | None = None) -> bool:
+        """kill -9 one process of a role, if there is one now: the first, or any."""
+        found = self.processes(role)
+        for process in found[:1] if dice is None else dice.sample(found, min(1, len(found))):
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+                return True
         return False
 
 
 @contextmanager
-def serving(home: Path, **environment: str) -> Iterator[Service]:
+def serving(home: Path, workers: int = 1, **environment: str) -> Iterator[Service]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -89,7 +92,7 @@ def serving(home: Path, **environment: str) -> Iterator[Service]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BREGNAS_")}
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bregnas.cli", "serve"],
+            [sys.executable, "-m", "bregnas.cli", "serve", "--workers", str(workers)],
             env={**kept, **settings, **environment}, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         service = Service(process, f"http://127.0.0.1:{port}", home, log)

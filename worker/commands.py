@@ -14,15 +14,23 @@ def worker(
         list[str] | None,
         typer.Option(help="The id of a worker that is known to be dead: its searches are taken over. May be repeated."),
     ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(help="The queue to serve, `cpu` or `cuda`, if not BREGNAS_QUEUE's."),
+    ] = None,
     until_stdin_closes: Annotated[
         bool, typer.Option("--until-stdin-closes", hidden=True, help="End when standard input does.")
     ] = False,
 ) -> None:
     """Run searches from the queue, one at a time, until SIGTERM or Ctrl-C; then hand the running one back."""
+    from worker import devices
     from worker.settings import WorkerSettings
 
+    if queue is not None:
+        os.environ["BREGNAS_QUEUE"] = queue
     try:
         settings = WorkerSettings.from_environment()
+        devices.check(settings.queue)
     except ValueError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error

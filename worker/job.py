@@ -12,6 +12,7 @@ class Job(Strict):
     """Everything that a trainer knows. No database, no secret.
 
     `created_at` is the search's, in Unix seconds; `data_root` the folder of the well-known data sets;
+    `data_file` the name of the file in the job's folder that holds the data, where they were uploaded;
     `checkpoint_s` the seconds between checkpoints.
     """
 
@@ -19,6 +20,7 @@ class Job(Strict):
     created_at: float
     spec: SearchSpec
     data_root: str | None = None
+    data_file: str | None = None
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = 2
     checkpoint_s: float = 10.0

@@ -15,6 +15,7 @@ from worker.progress import AnyMessage, parse
 
 # All that a trainer inherits. Nothing in here is a secret, and nothing names the database.
 _ALLOWED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "VIRTUAL_ENV", "CUDA_VISIBLE_DEVICES")
+_KEPT = 10_000  # messages that nobody has taken yet (the database is away); then the trainer waits
 _ALLOWED_PREFIXES = ("OPENBLAS_", "MKL_", "KMP_", "LD_", "COVERAGE_", "PYTHON")
 
 
@@ -22,7 +23,8 @@ class TrainerProcess:
     """A running trainer. It ends by itself when this process dies: its standard input closes."""
 
     def __init__(self, folder: Folder, threads: int) -> None:
-        self._messages: queue.Queue[AnyMessage | None] = queue.Queue()
+        self._messages: queue.Queue[AnyMessage] = queue.Queue(_KEPT)
+        self._closed = threading.Event()
         self._log = folder.log.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "worker.trainer", str(folder.path)],
@@ -74,6 +76,7 @@ class TrainerProcess:
         """End it, if it still runs, and let go of its pipes."""
         if self._process.poll() is None:
             self.kill()
+        self._closed.set()
         self._reader.join()
         for pipe in (self._process.stdin, self._process.stdout, self._log):
             if pipe is not None:
@@ -83,11 +86,18 @@ class TrainerProcess:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             try:
-                self._messages.put(parse(line))
+                self._keep(parse(line))
             except ValidationError:
                 # Torn by a kill in the middle of a line, or printed past our redirection: it belongs in the log.
                 self._log.write(line)
                 self._log.flush()
+
+    def _keep(self, message: AnyMessage) -> None:
+        while not self._closed.is_set():
+            try:
+                return self._messages.put(message, timeout=0.5)
+            except queue.Full:
+                continue
 
 
 def tail(path: Path, lines: int = 3) -> str:

@@ -1,15 +1,13 @@
 """Runs one search: starts its trainer, writes down what it says, and publishes what it found.
 
 The rules that make this safe to be killed, frozen or doubled stand in `store.attempts`: every write is fenced by the
-attempt, and where this attempt is no longer the current one the trainer is ended and nothing more is said.
+attempt, and where this attempt is no longer the current one the trainer is ended and nothing more is said. While the
+database or the artifact store is away the trainer goes on, and what it says is written down later (`worker.patience`).
 """
 
-import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
 import structlog
@@ -17,17 +15,24 @@ from sqlalchemy import Engine
 
 from spec import SearchSpec
 from store import searches
-from store.artifacts import Artifacts
+from store.artifacts import Artifacts, Stored, StoreUnavailable
 from store.attempts import Attempt, AttemptLost, NewArtifact
 from store.database import read
 from store.states import TERMINAL
+from worker.copies import Copies
+from worker.data import fetch, file_of
+from worker.heartbeat import heartbeat
 from worker.job import Folder, Job
+from worker.patience import AWAY, Patience
 from worker.process import TrainerProcess, tail
-from worker.progress import AnyMessage, Checkpointed, EpochDone, Failed, Finished, StageBegun, Started
+from worker.progress import AnyMessage, Checkpointed, EpochDone, Failed, File, Finished, StageBegun, Started
 from worker.settings import WorkerSettings
+from worker.takeover import take_over
 
 LOOK_S = 0.5  # how often the wishes of users are looked at
-DRAIN_S = 20.0  # how long a trainer may take to write its last checkpoint
+DRAIN_S = 12.0  # how long a trainer may take to write its last checkpoint
+
+End = Finished | Literal["over", "died"]
 
 log = structlog.get_logger()
 
@@ -40,9 +45,10 @@ class Runner:
     ) -> None:
         self.engine, self.artifacts, self.settings = engine, artifacts, settings
         self.worker, self.stop = worker, stop
+        self.patiently = Patience(stop, DRAIN_S)
 
     def run(self, search_id: str, attempt: int) -> None:
-        """Run an attempt to its end: succeeded, failed, cancelled, handed back, or lost to another worker."""
+        """Run an attempt to its end: succeeded, failed, cancelled, paused, handed back, or lost to another worker."""
         with structlog.contextvars.bound_contextvars(search_id=search_id, attempt=attempt):
             try:
                 self._run(Attempt(self.engine, search_id, attempt))
@@ -50,24 +56,29 @@ class Runner:
                 log.info("attempt lost", reason=str(lost))
 
     def _run(self, attempt: Attempt) -> None:
-        attempt.start(self.worker)
+        attempt.start(self.worker)  # not again where it fails: what was not started is moved
+        if self.stop.is_set():  # taken from the queue in the moment of the end
+            attempt.hand_back()
+            return
         log.info("search started")
-        with self._heartbeat(attempt) as lost:
-            folder = self._prepare(attempt)
-            finished = self._train(attempt, folder, lost)
+        with heartbeat(attempt, self.settings.heartbeat_s) as lost:
+            folder = self.patiently(lambda: self._prepare(attempt), unless=lost.is_set)
+            with Copies(attempt, folder, self.artifacts, self.settings.copy_s) as copies:
+                finished = self._train(attempt, folder, copies, lost)
             if finished is not None:
                 self._publish(attempt, folder, finished)
+        if self.patiently(lambda: self._is_over(attempt)):
+            shutil.rmtree(folder.path.parent)  # else the next attempt goes on from the checkpoints in there
+
+    def _is_over(self, attempt: Attempt) -> bool:
         with read(self.engine) as tx:
-            over = searches.get(tx, attempt.search_id).state in TERMINAL
-        if over:  # handed back, the next attempt goes on from the checkpoints in there
-            shutil.rmtree(folder.path.parent)
+            return searches.get(tx, attempt.search_id).state in TERMINAL
 
     def _prepare(self, attempt: Attempt) -> Folder:
         """Make the attempt's folder, with the newest checkpoint of the attempts before it."""
         with read(self.engine) as tx:
             search = searches.get(tx, attempt.search_id)
-        runs = self.settings.shared.home / "runs" / attempt.search_id
-        folder = Folder(runs / str(attempt.attempt))
+        folder = Folder(self.settings.shared.home / "runs" / attempt.search_id / str(attempt.attempt))
         data = self.settings.shared.data
         folder.create(
             Job(
@@ -75,24 +86,35 @@ class Runner:
                 created_at=search.created_at,
                 spec=SearchSpec.model_validate(search.spec),
                 data_root=None if data is None else str(data),
+                data_file=file_of(search.data),
+                device="cuda" if self.settings.queue == "cuda" else "cpu",
                 threads=self.settings.threads,
                 checkpoint_s=self.settings.checkpoint_s,
             )
         )
-        for earlier in range(attempt.attempt - 1, 0, -1):
-            if _copy_checkpoints(Folder(runs / str(earlier)), folder):
-                break
+        fetch(search.data, folder, self.engine, self.artifacts)
+        take_over(attempt, folder, self.artifacts)
         return folder
 
-    def _train(self, attempt: Attempt, folder: Folder, lost: threading.Event) -> Finished | None:
+    def _train(self, attempt: Attempt, folder: Folder, copies: Copies, lost: threading.Event) -> Finished | None:
         """Run trainers until one has finished; None where the search has ended in another way."""
-        attempt.running()
+        try:
+            self.patiently(attempt.running)
+        except AttemptLost as error:
+            if not error.has_worker:
+                raise
+            if error.state != "running" and self._fulfilled(attempt):  # wished before anything began
+                return None
+        limit_s = folder.read_job().spec.budget.time_limit_s
         while True:
             trainer = TrainerProcess(folder, self.settings.threads)
             log.info("trainer started", pid=trainer.pid)
             try:
-                end = self._follow(attempt, trainer, lost)
+                end = self._follow(attempt, trainer, copies, lost, limit_s)
                 status = trainer.status() if end == "died" else ""
+            except AWAY:  # and this worker is to end: whoever goes on later finds a checkpoint
+                trainer.stop(DRAIN_S)
+                raise
             finally:
                 trainer.close()
             if end == "over":
@@ -100,8 +122,10 @@ class Runner:
             if end != "died":
                 return end
             log.warning("trainer died", status=status)
-            if attempt.trainer_died(reason=f"{status}: {tail(folder.log)}"[:500]):
-                attempt.fail(
+            reason = f"{status}: {tail(folder.log)}"[:500]
+            if self.patiently(lambda reason=reason: attempt.trainer_died(reason=reason)):  # type: ignore[misc]
+                self._fail(
+                    attempt,
                     "trainer_died",
                     f"the training process ended ({status}) three times without getting further; most likely it ran "
                     "out of memory: make the superstructure or the batch smaller, or give the worker more",
@@ -109,36 +133,83 @@ class Runner:
                 return None
 
     def _follow(
-        self, attempt: Attempt, trainer: TrainerProcess, lost: threading.Event
-    ) -> Finished | Literal["over", "died"]:
+        self, attempt: Attempt, trainer: TrainerProcess, copies: Copies, lost: threading.Event, limit_s: float
+    ) -> End:
         """Write down what a trainer says, and keep to what users wish, until it or the search is over.
 
         Raises AttemptLost where another worker has the search.
         """
+        began = heard = time.monotonic()
         looked = 0.0
         while not trainer.ended():
             message = trainer.next(timeout=0.1)
-            if isinstance(message, Finished):
-                return message
-            if isinstance(message, Failed):
-                log.info("search failed", code=message.code)
-                attempt.fail(message.code, message.message)
-                return "over"
             if message is not None:
-                self._record(attempt, message)
+                heard = time.monotonic()
+                if end := self._heed(attempt, copies, message):
+                    return end
             if self.stop.is_set():
-                trainer.stop(DRAIN_S)
-                attempt.hand_back()
+                if end := self._wind_up(attempt, trainer, copies):
+                    return end
+                self.patiently(attempt.hand_back)
                 log.info("search handed back")
                 return "over"
             if time.monotonic() - looked >= LOOK_S or lost.is_set():
                 looked = time.monotonic()
-                if attempt.cancel_requested():
+                wish = self.patiently(attempt.wish)
+                if wish == "pausing" and (end := self._wind_up(attempt, trainer, copies)):
+                    return end
+                if wish is not None:
                     trainer.kill()
-                    attempt.cancelled()
-                    log.info("search cancelled")
+                    self._fulfilled(attempt)
                     return "over"
+            now, patience = time.monotonic(), self.settings.hang_s
+            if now - began > limit_s + patience and now - heard > patience:
+                trainer.kill()
+                self._fail(
+                    attempt,
+                    "time_limit",
+                    f"the training process was silent for {patience:g} s after its time limit of {limit_s:g} s, and "
+                    "was ended; raise budget.time_limit_s, or look at what holds the worker's machine",
+                )
+                return "over"
         return "died"
+
+    def _heed(self, attempt: Attempt, copies: Copies, message: AnyMessage) -> End | None:
+        """Do what a message asks for; what the search ends with, if it does."""
+        if isinstance(message, Finished):
+            return message
+        if isinstance(message, Failed):
+            log.info("search failed", code=message.code)
+            self._fail(attempt, message.code, message.message)
+            return "over"
+        self.patiently(lambda: self._record(attempt, message))
+        if isinstance(message, StageBegun):
+            copies.soon()
+        return None
+
+    def _wind_up(self, attempt: Attempt, trainer: TrainerProcess, copies: Copies) -> End | None:
+        """Let the trainer write its last checkpoint, and copy it; what it ended with, if it was faster."""
+        trainer.stop(DRAIN_S)
+        while not trainer.ended():
+            message = trainer.next(timeout=0.1)
+            if message is not None and (end := self._heed(attempt, copies, message)):
+                return end
+        copies.now()
+        return None
+
+    def _fulfilled(self, attempt: Attempt) -> bool:
+        """End the search as its user wishes, the trainer being gone; False where nothing is wished."""
+        wish = self.patiently(attempt.wish)
+        if wish == "pausing":
+            self.patiently(attempt.paused)
+        elif wish == "cancelling":
+            self.patiently(attempt.cancelled)
+        if wish is not None:
+            log.info("wish fulfilled", wish=wish)
+        return wish is not None
+
+    def _fail(self, attempt: Attempt, code: str, message: str) -> None:
+        self.patiently(lambda: attempt.fail(code, message))
 
     def _record(self, attempt: Attempt, message: AnyMessage) -> None:
         match message:
@@ -158,44 +229,20 @@ class Runner:
                 )
 
     def _publish(self, attempt: Attempt, folder: Folder, finished: Finished) -> None:
-        published = [
-            NewArtifact(
-                file.name,
-                self.artifacts.put(attempt.search_id, attempt.attempt, folder.results / file.name),
-                file.media_type,
-            )
-            for file in finished.files
-        ]
-        if attempt.publish(finished.result, published, bundle=finished.bundle):
-            log.info("search succeeded", bundle=finished.bundle)
+        def put(file: File) -> Stored:
+            return self.artifacts.put(attempt.search_id, attempt.attempt, folder.results / file.name)
 
-    @contextlib.contextmanager
-    def _heartbeat(self, attempt: Attempt) -> Iterator[threading.Event]:
-        """Be heard of while the block runs; the event is set when the attempt is lost."""
-        done, lost = threading.Event(), threading.Event()
+        def cancelled() -> bool:
+            return self.patiently(attempt.wish) == "cancelling"
 
-        def beat() -> None:
-            while not done.wait(self.settings.heartbeat_s):
-                try:
-                    attempt.heartbeat()
-                except AttemptLost:
-                    lost.set()
+        published = []
+        for file in finished.files:
+            try:
+                stored = self.patiently(lambda file=file: put(file), unless=cancelled)  # type: ignore[misc]
+            except StoreUnavailable:
+                if self._fulfilled(attempt):
                     return
-                except Exception:  # the database is away: say so, and try again at the next beat
-                    log.exception("heartbeat failed")
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
-        try:
-            yield lost
-        finally:
-            done.set()
-            thread.join()
-
-
-def _copy_checkpoints(source: Folder, target: Folder) -> bool:
-    """Copy the checkpoints of an earlier attempt; False where it left none on this machine."""
-    files = sorted(Path(source.checkpoints).glob("checkpoint*.safetensors"))
-    for file in files:
-        shutil.copyfile(file, target.checkpoints / file.name)
-    return bool(files)
+                raise  # the worker is to end, and the store still away: the next attempt publishes
+            published.append(NewArtifact(file.name, stored, file.media_type))
+        if self.patiently(lambda: attempt.publish(finished.result, published, bundle=finished.bundle)):
+            log.info("search succeeded", bundle=finished.bundle)

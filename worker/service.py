@@ -4,14 +4,15 @@ import threading
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from store import queue
 from store.artifacts import Artifacts
-from store.attempts import Moved, move_from, move_silent
+from store.attempts import move_from
 from store.database import connect
 from worker.runner import Runner
 from worker.settings import WorkerSettings
+from worker.sweep import keep_sweeping, tell
+from worker.tidy import keep_tidy
 
 log = structlog.get_logger()
 
@@ -30,19 +31,11 @@ class Service:
         """Serve until told to stop. `replaces` are workers known to be dead: what they had is taken over at once."""
         log.info("worker started", worker=self.worker)
         for dead in replaces:
-            _tell(move_from(self.engine, dead))
-        threading.Thread(target=self._sweep, daemon=True).start()
-        queue.serve(self.settings.shared.database_url, self.worker, "cpu", self.runner.run, self.stop, grace_s=GRACE_S)
+            tell(move_from(self.engine, dead))
+        settings, shared = self.settings, self.settings.shared
+        sweep = (self.engine, settings.heartbeat_s, settings.silent_s, self.stop)
+        threading.Thread(target=keep_sweeping, args=sweep, daemon=True).start()
+        tidy = (self.engine, self.runner.artifacts, shared.home / "runs", settings.retention_s, self.stop)
+        threading.Thread(target=keep_tidy, args=tidy, daemon=True).start()
+        queue.serve(shared.database_url, self.worker, settings.queue, self.runner.run, self.stop, grace_s=GRACE_S)
         log.info("worker ended", worker=self.worker)
-
-    def _sweep(self) -> None:
-        while not self.stop.wait(self.settings.heartbeat_s):
-            try:
-                _tell(move_silent(self.engine, self.settings.silent_s))
-            except SQLAlchemyError:  # the database is away: say so, and look again
-                log.exception("sweep failed")
-
-
-def _tell(moved: list[Moved]) -> None:
-    for move in moved:
-        log.warning("search moved", search_id=move.search_id, attempt=move.attempt, state=move.state)

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import torch
 
 import datasets
+from datasets import upload
 from worker import bundle
 from worker.failure import SearchFailed, Stopped
 from worker.job import Folder, Job
@@ -54,7 +55,7 @@ def _run(folder: Folder, job: Job, emit: Callable[[Message], None], stop: thread
     torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True)
     try:
-        dataset = datasets.load(job.spec.data, None if job.data_root is None else Path(job.data_root))
+        dataset = _data(folder, job)
     except datasets.DataError as error:
         raise SearchFailed("data_unavailable", str(error)) from error
     samples = Samples(dataset)
@@ -69,6 +70,14 @@ def _run(folder: Folder, job: Job, emit: Callable[[Message], None], stop: thread
     outcome = pipeline.run()
     result, files, name = bundle.write(job, outcome, samples, pipeline.objective, folder.results)
     emit(Finished(result=result, files=files, bundle=name))
+
+
+def _data(folder: Folder, job: Job) -> datasets.Dataset:
+    if job.data_file is None:
+        return datasets.load(job.spec.data, None if job.data_root is None else Path(job.data_root))
+    if not (folder.path / job.data_file).exists():
+        raise SearchFailed("data_unavailable", f"the data set {job.spec.data} is no longer there; upload it again")
+    return upload.load(folder.path / job.data_file, job.spec.data)
 
 
 def _claim_stdout() -> BinaryIO:

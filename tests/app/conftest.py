@@ -1,11 +1,13 @@
 """The real application on a real SQLite file and a real folder; nothing is pretended."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from app.main import create_app
 from app.service import Service
@@ -14,10 +16,11 @@ from spec import EXAMPLE
 from store import logs, queue
 from store.artifacts import Artifacts
 from store.attempts import Attempt, NewArtifact
-from store.database import default_url, migrate
+from store.database import connect, default_url, migrate, write
 from store.settings import Settings as StoreSettings
 
 GIB = 2**30
+POSTGRES = os.environ.get("BREGNAS_TEST_POSTGRES")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,10 +41,25 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bregnas.db"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES else ["sqlite"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> str:
+    """A migrated database with nothing in it; PostgreSQL too where BREGNAS_TEST_POSTGRES names one (it is emptied)."""
+    if request.param == "sqlite":
+        (tmp_path / "bregnas.db").write_bytes(migrated.read_bytes())
+        return default_url(tmp_path)
+    assert POSTGRES
+    migrate(POSTGRES)
+    engine = connect(POSTGRES)
+    with write(engine) as tx:
+        for table in ("searches", "datasets", "keys", "idempotency", "dbos.workflow_status"):
+            tx.execute(text(f"DELETE FROM {table}"))
+    engine.dispose()
+    return POSTGRES
+
+
 @pytest.fixture
-def settings(tmp_path: Path, migrated: Path) -> Settings:
-    (tmp_path / "bregnas.db").write_bytes(migrated.read_bytes())
-    store = StoreSettings(tmp_path, None, default_url(tmp_path), str(tmp_path / "artifacts"))
+def settings(tmp_path: Path, database_url: str) -> Settings:
+    store = StoreSettings(tmp_path, None, database_url, str(tmp_path / "artifacts"))
     return Settings(store, memory_limit=4 * GIB)
 
 
@@ -56,7 +74,7 @@ def service(settings: Settings) -> Iterator[Service]:
 @pytest.fixture
 async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(create_app(service))
-    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 

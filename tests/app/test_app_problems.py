@@ -170,6 +170,6 @@ async def test_an_answer_that_breaks_off_is_cut_and_not_ended(service):
 
         return StreamingResponse(chunks())
 
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         with pytest.raises(RuntimeError, match="went away"):  # a server closes the connection on it
             await client.get("/breaks")

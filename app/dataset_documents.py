@@ -1,0 +1,110 @@
+"""What does the API say of a data set? One document for those of the catalogue and the uploaded ones."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from app.schemas import moment
+from datasets.catalogue import Listed
+from store.datasets import Dataset as Row
+
+
+class ValueRange(BaseModel):
+    """The values of x, as a search sees them: pixels lie in [0, 1]."""
+
+    min: float
+    max: float
+    mean: float
+
+
+class Pairs(BaseModel):
+    """What came in `label/`, one for each image; kept for tasks that are not offered yet."""
+
+    kind: Literal["mask", "image"]
+    shape: list[int]
+
+
+class DataSet(BaseModel):
+    """A data set that a search may name: by its `name` in the catalogue, or by the `id` of an uploaded one."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    id: str | None
+    """`dset_…` of an uploaded set; null for one of the catalogue."""
+    name: str
+    """In the catalogue; of an uploaded set the name of its file, which need not be unique."""
+    object: Literal["dataset"] = "dataset"
+    available: bool
+    reason: str | None
+    """Why it cannot be used on this server, and what to do about it."""
+    format: str | None
+    """What was uploaded: `npz`, `idx` or `images`."""
+    kind: Literal["image", "table"] | None
+    shape: list[int] | None
+    """Of one sample: (channels, height, width) or (features)."""
+    classes: int | None
+    targets: int | None
+    count: int | None
+    """Samples of all splits."""
+    splits: dict[str, int] | None
+    range: ValueRange | None
+    labels: dict[str, int] | None
+    """Samples by class, under the names of the folders where there were any."""
+    pairs: Pairs | None
+    warnings: list[str]
+    """What was odd about an upload, and what was done about it."""
+    fingerprint: str | None
+    """SHA-256 over the values and the splits, whatever the file was."""
+    size: int | None
+    """Bytes, as stored."""
+    previews: list[str] | None
+    """Up to 8 training images as data URIs; null in lists."""
+    source: str | None
+    """Origin and licence."""
+    created_at: datetime | None
+
+
+def of_catalogue(listed: Listed) -> DataSet:
+    """The document of a named set."""
+    known = listed.description
+    return DataSet(
+        id=None,
+        name=listed.name,
+        available=listed.available,
+        reason=listed.reason,
+        format=None,
+        kind=known and known.kind,
+        shape=known and list(known.shape),
+        classes=known and known.classes,
+        targets=known and known.targets,
+        count=known and known.count,
+        splits=known and dict(known.splits),
+        range=None,
+        labels=None,
+        pairs=None,
+        warnings=[],
+        fingerprint=None,
+        size=None,
+        previews=None,
+        source=known and known.source,
+        created_at=None,
+    )
+
+
+def of_upload(row: Row, *, with_previews: bool) -> DataSet:
+    """The document of an uploaded set."""
+    said: dict[str, Any] = {key: value for key, value in row.description.items() if key != "previews"}
+    return DataSet(
+        id=row.id,
+        name=row.name,
+        available=True,
+        reason=None,
+        format=row.format,
+        fingerprint=row.fingerprint,
+        size=row.size,
+        previews=row.description["previews"] if with_previews else None,
+        source="uploaded",
+        created_at=moment(row.created_at),
+        **said,
+    )
