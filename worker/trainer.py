@@ -28,6 +28,7 @@ from worker.progress import Failed, Finished, Message, Started
 from worker.samples import Samples
 
 STOPPED = 75
+NICENESS = 10  # who polls is served first, also where API and trainer share two cores
 
 
 def main() -> int:
@@ -35,6 +36,7 @@ def main() -> int:
     folder = Folder(Path(sys.argv[1]))
     lines = _claim_stdout()
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.nice(NICENESS)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
