@@ -10,6 +10,8 @@ fail half-way) and waits up to 30 s for it; a reading one takes none, and sees o
 Errors: SQLAlchemy's, unwrapped; `OperationalError` means that the database is away or locked.
 """
 
+import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -34,6 +36,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 _AFTER_COMMIT = "bregnas_after_commit"
 _READS = "bregnas_reads"
+_WAL_S = 30.0
 _MIGRATION_LOCK = 0x62726567_6E6173  # "bregnas": one migrator at a time on PostgreSQL
 
 
@@ -166,13 +169,10 @@ def _sqlite(url: str, *, foreign_keys: bool) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself; _begin does
-        for pragma in (
-            "busy_timeout=30000",  # first: changing the journal mode may have to wait
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("PRAGMA busy_timeout=30000")
+        _use_wal(connection)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA foreign_keys={'ON' if foreign_keys else 'OFF'}")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -180,3 +180,16 @@ def _sqlite(url: str, *, foreign_keys: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(connection: Any) -> None:
+    """Set the journal mode; while another process sets it on a new file SQLite says "locked" at once."""
+    deadline = time.monotonic() + _WAL_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
