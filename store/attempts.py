@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, not_, select, true, update
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, not_, select, true, update
 
 from store import architectures, layers, tables
 from store.artifacts import Stored
@@ -159,17 +159,21 @@ class Attempt:
             upsert(tx, tables.epoch_counts, counts)
             add_event(tx, number, self.attempt, "epoch", {**key, "epochs": epochs, **measured, "active": list(active)})
 
-    def record_checkpoint(self, stage: str, epoch: int, key: str | None = None) -> list[str]:
+    def record_checkpoint(
+        self, stage: str, epoch: int, key: str | None = None, *, step: int | None = None
+    ) -> list[str]:
         """Say that a checkpoint lies on the disk, or with `key` that a copy of one lies in the artifact store.
 
-        One that is further than any before forgives what was lost until now. Gives the keys of the copies, of all
-        attempts, that the new one replaces: they are the caller's to delete.
+        `step` says how far the whole search is, in a unit that only rises: one that is further than any before, be it
+        by a batch, forgives what was lost until now. A copy brings nothing new and gives none. Gives the keys of the
+        copies, of all attempts, that the new one replaces: they are the caller's to delete.
         """
         s, a = tables.searches, tables.attempts
-        reached = exists().where(a.c.search == s.c.number, a.c.checkpoint_stage == stage, a.c.checkpoint_epoch >= epoch)
         with write(self.engine) as tx:
             number = self._change(tx).number
-            tx.execute(update(s).where(s.c.number == number, not_(reached)).values(stalls=0))
+            if step is not None:
+                further = (s.c.number == number, s.c.furthest < step)
+                tx.execute(update(s).where(*further).values(stalls=0, furthest=step))
             mine = (a.c.search == number, a.c.attempt == self.attempt)
             told = {"checkpoint_stage": stage, "checkpoint_epoch": epoch, "checkpoint_at": now()}
             if key is None:

@@ -73,6 +73,8 @@ searches: Final = Table(
     Column("attempt", Integer, nullable=False),
     # Attempts lost and trainers dead since the last checkpoint.
     Column("stalls", Integer, nullable=False, server_default=text("0")),
+    # How far the furthest checkpoint is, in steps of training over all stages.
+    Column("furthest", BigInteger, nullable=False, server_default=text("0")),
     Column("queue", String(16), nullable=False),
     # Rises with every change of this row: the ETag.
     Column("version", Integer, nullable=False, server_default=text("1")),

@@ -216,7 +216,13 @@ class Pipeline:
             },
         )
         self._saved_at = time.monotonic()
-        self.emit(Checkpointed(stage=_stage(training), epoch=training.epoch))
+        self.emit(Checkpointed(stage=_stage(training), epoch=training.epoch, step=self._step(training)))
+
+    def _step(self, training: Training) -> int:
+        """Batches trained on, those of the stages before included."""
+        epochs = {"search": self.spec.budget.epochs, "finetune": self.spec.finetune.epochs, "scratch": 0}
+        before = sum(epochs[stage] for stage in STAGES[: STAGES.index(_stage(training))])
+        return (before + training.epoch) * training.batches + training.batch
 
     def _restore(self) -> None:
         loaded = checkpoint.load(self.folder.checkpoints)

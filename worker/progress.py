@@ -49,6 +49,8 @@ class Checkpointed(Message):
     kind: Literal["checkpoint"] = "checkpoint"
     stage: Stage
     epoch: int
+    step: int
+    """Batches trained on so far, over all stages: rises with every batch."""
 
 
 class StageBegun(Message):

@@ -219,7 +219,7 @@ class Runner:
                 attempt.progress(stage=message.stage, epoch=0, epochs=message.epochs)
                 attempt.event("stage", message.model_dump(exclude={"kind"}))
             case Checkpointed():
-                attempt.record_checkpoint(message.stage, message.epoch)
+                attempt.record_checkpoint(message.stage, message.epoch, step=message.step)
             case EpochDone():
                 with read(self.engine) as tx:
                     plan = searches.get(tx, attempt.search_id).layers

@@ -129,6 +129,7 @@ def upgrade() -> None:
 
     with op.batch_alter_table("searches", schema=None) as batch_op:
         batch_op.add_column(sa.Column("tenant", sa.String(length=64), server_default="local", nullable=False))
+        batch_op.add_column(sa.Column("furthest", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
         batch_op.add_column(sa.Column("priority", sa.Integer(), server_default=sa.text("0"), nullable=False))
         batch_op.create_index(batch_op.f("ix_searches_tenant_id"), ["tenant", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_searches_tenant_state_id"), ["tenant", "state", "id"], unique=False)
@@ -139,6 +140,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_searches_tenant_state_id"))
         batch_op.drop_index(batch_op.f("ix_searches_tenant_id"))
         batch_op.drop_column("priority")
+        batch_op.drop_column("furthest")
         batch_op.drop_column("tenant")
 
     with op.batch_alter_table("architectures", schema=None) as batch_op:

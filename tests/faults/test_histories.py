@@ -130,7 +130,9 @@ class Histories(RuleBasedStateMachine):
             "rest": attempt.paused,
             "end": attempt.cancelled,
             "hand_back": attempt.hand_back,
-            "checkpoint": lambda: attempt.record_checkpoint("search", one.epoch + 1, f"copy {one.epoch}"),
+            "checkpoint": lambda: attempt.record_checkpoint(
+                "search", one.epoch + 1, f"copy {one.epoch}", step=one.epoch + 1
+            ),
             "heartbeat": attempt.heartbeat,
         }
         deeds[deed]()

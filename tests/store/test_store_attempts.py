@@ -186,9 +186,20 @@ def test_a_failure_says_why(engine: Engine, post: Post, look: Look) -> None:
 def test_a_trainer_may_die_until_the_third_time_without_a_new_checkpoint(engine: Engine, post: Post) -> None:
     attempt = started(engine, post())
     assert [attempt.trainer_died(), attempt.trainer_died()] == [False, False]
-    attempt.record_checkpoint("search", 5)
+    attempt.record_checkpoint("search", 5, step=50)
     assert [attempt.trainer_died(), attempt.trainer_died()] == [False, False]
-    attempt.record_checkpoint("search", 5)  # no further than before: forgives nothing
+    attempt.record_checkpoint("search", 5, step=51)  # a batch further is further, within one epoch too
+    assert [attempt.trainer_died(), attempt.trainer_died()] == [False, False]
+    attempt.record_checkpoint("search", 5, step=51)  # no further than before: forgives nothing
+    attempt.record_checkpoint("search", 5, "key")  # nor does a copy
+    assert attempt.trainer_died()
+
+
+def test_beginning_again_after_a_later_stage_forgives_nothing(engine: Engine, post: Post) -> None:
+    attempt = started(engine, post())
+    attempt.record_checkpoint("finetune", 3, step=90)
+    assert [attempt.trainer_died(), attempt.trainer_died()] == [False, False]
+    attempt.record_checkpoint("search", 1, step=10)
     assert attempt.trainer_died()
 
 

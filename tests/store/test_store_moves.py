@@ -69,7 +69,7 @@ def test_the_third_loss_without_a_new_checkpoint_ends_a_search_in_words(engine: 
         attempt = Attempt(engine, made.id, number)
         attempt.start("w")
         if number == 2:
-            attempt.record_checkpoint("search", 1)  # forgives the first
+            attempt.record_checkpoint("search", 1, step=9)  # forgives the first
         outcomes += [moved.state for moved in moves.move_from(engine, "w")]
         if outcomes[-1] == "failed":
             break
