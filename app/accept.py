@@ -37,6 +37,7 @@ def accept(
 
     def make(tx: Connection) -> searches.Search:
         estimates.hold_data(tx, spec, tenant)
+        estimates.check_start(tx, spec, tenant)
         return searches.create(
             tx,
             name=spec.name or None,
@@ -47,8 +48,8 @@ def accept(
             superstructure=spec.superstructure.kind,
             task=spec.task.kind,
             data=spec.data,
-            seed=spec.seed,
-            epochs=spec.budget.epochs,
+            seed=spec.all_seeds[0],
+            epochs=spec.search_epochs * len(spec.all_seeds),
             parameters=plan.parameters,
             macs=plan.macs,
             priority=spec.priority,

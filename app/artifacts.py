@@ -7,7 +7,7 @@ with `Range` and `If-Range`.
 import re
 from typing import Annotated, Any, NoReturn
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -27,6 +27,15 @@ router = APIRouter(tags=["artifacts"])
 Name = Annotated[
     str,
     Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", description="The artifact's name.", examples=["model.onnx"]),
+]
+
+Candidate = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[a-z]{1,32}$",
+        description="Whose network: a name of `result.candidates`; the winner's where none is given.",
+        examples=["found"],
+    ),
 ]
 
 _BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
@@ -64,9 +73,11 @@ _ANY = _download({"*/*": _BYTES["application/octet-stream"]})
     openapi_extra={"parameters": [_RANGE]},
 )
 @router.head("/searches/{id}/model", include_in_schema=False)
-async def download_model(search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
-    """Answer with the bundle (zip) of the winner; 409 with the state while there is none."""
-    return await _send(service, request, await run_in_threadpool(_model, service, tenant, search_id))
+async def download_model(
+    search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep, candidate: Candidate = None
+) -> Response:
+    """Answer with the bundle (zip) of the winner, or of another candidate; 409 with the state while there is none."""
+    return await _send(service, request, await run_in_threadpool(_model, service, tenant, search_id, candidate))
 
 
 @router.get(
@@ -108,12 +119,20 @@ async def download_artifact(
     return await _send(service, request, await run_in_threadpool(_artifact, service, tenant, search_id, name))
 
 
-def _model(service: Service, tenant: str, search_id: str) -> searches.Artifact:
+def _model(service: Service, tenant: str, search_id: str, candidate: str | None) -> searches.Artifact:
     with read(service.engine) as tx:
         search = searches.get(tx, search_id, tenant=tenant)
         if search.bundle_name is None:
             _refuse_model(search)
-        return searches.artifact(tx, search_id, search.bundle_name, tenant=tenant)
+        result = search.result or {}
+        name = search.bundle_name
+        if candidate is not None and candidate != result.get("winner"):
+            known = [one["name"] for one in result.get("candidates", ())]
+            if candidate not in known:
+                said = f"this search has the candidates {', '.join(known)}; {candidate!r} is none of them"
+                raise Refusal(404, "not_found", said)
+            name = f"candidate-{candidate}.zip"
+        return searches.artifact(tx, search_id, name, tenant=tenant)
 
 
 def _refuse_model(search: searches.Search) -> NoReturn:

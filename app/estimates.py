@@ -9,12 +9,13 @@ from app.problems import Refusal, invalid
 from app.service import Service
 from datasets import DataError, Description, describe
 from spec import DataShape, Plan, SearchSpec, SpecError, plan
-from store import datasets
+from store import datasets, searches
 from store.database import read
 from store.errors import NotFound
 
 _FLOPS = 5e10  # a second, of two CPU cores
 _FLOPS_OF_A_MAC = 6  # forward, and backward to weights and inputs; a multiplication and an addition each
+COMPARISON = 2  # whole trainings of the small network at most
 _FOUND = 0.25  # of the superstructure; what is fine-tuned is smaller, how much is what the search will tell
 _STEP_S = 0.002  # of Python and the optimiser, whatever the size
 _FLOAT = 4  # bytes
@@ -32,12 +33,13 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
     epochs = schemas.EstimatedEpochs(
         search=spec.budget.epochs,
         finetune=spec.finetune.epochs,
-        scratch=spec.scratch_epochs,
-        total=spec.total_epochs,
+        compare=COMPARISON * spec.full_epochs if spec.rivals else 0,
+        seeds=len(spec.all_seeds),
     )
     return schemas.Estimate(
         parameters=found.parameters,
-        smallest=found.smallest,
+        possible={measure: schemas.Possible(smallest=a, largest=b) for measure, (a, b) in found.possible.items()},
+        target=None if spec.target is None else spec.target.limit(found.graph),
         macs=found.macs,
         memory_bytes=found.memory_bytes,
         memory_limit_bytes=service.settings.memory_limit,
@@ -46,15 +48,18 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
             schemas.EstimatedLayer(name=node.name, width=node.width, searched=node.searched)
             for node in found.graph.layers()
         ],
-        seconds_guess=_seconds(epochs, data.splits["train"], spec.budget.batch_size, found.macs),
+        seconds_guess=_seconds(spec, found, epochs, data.splits["train"]),
     )
 
 
-def _seconds(epochs: schemas.EstimatedEpochs, samples: int, batch: int, macs: int) -> float:
-    arithmetic = samples * _FLOPS_OF_A_MAC * macs / _FLOPS
-    overhead = math.ceil(samples / batch) * _STEP_S
-    trained_on = epochs.finetune + epochs.scratch
-    return round(epochs.search * (arithmetic + overhead) + trained_on * (_FOUND * arithmetic + overhead), 1)
+def _seconds(spec: SearchSpec, plan: Plan, epochs: schemas.EstimatedEpochs, samples: int) -> float:
+    arithmetic = samples * _FLOPS_OF_A_MAC * plan.macs / _FLOPS
+    overhead = math.ceil(samples / spec.budget.batch_size) * _STEP_S
+    share = _FOUND
+    if spec.target is not None:
+        share = spec.target.limit(plan.graph) / plan.possible[spec.target.measure][1]
+    small = (1.3 * epochs.finetune + epochs.compare) * (share * arithmetic + overhead)
+    return round(epochs.seeds * (epochs.search * (arithmetic + overhead) + small), 1)
 
 
 def hold_data(tx: Connection, spec: SearchSpec, tenant: str) -> None:
@@ -64,6 +69,23 @@ def hold_data(tx: Connection, spec: SearchSpec, tenant: str) -> None:
             datasets.hold(tx, spec.data, tenant=tenant)
         except NotFound as error:
             raise _unknown(spec.data) from error
+
+
+def check_start(tx: Connection, spec: SearchSpec, tenant: str) -> None:
+    """Refuse to begin where there is nothing to begin with, or where it does not fit."""
+    if spec.start is None:
+        return
+    name = f"path-{spec.start.k}.safetensors"
+    try:
+        source = searches.get(tx, spec.start.search, tenant=tenant)
+        searches.artifact(tx, spec.start.search, name, tenant=tenant)
+    except NotFound as error:
+        where = f"GET /v1/searches/{spec.start.search}/path"
+        raise invalid([(("start",), f"there is no architecture {spec.start.k} of that search; see {where}")]) from error
+    begun = SearchSpec.model_validate(source.spec)
+    for field in ("superstructure", "task", "data"):
+        if getattr(begun, field) != getattr(spec, field):
+            raise invalid([((field,), f"must be that of {spec.start.search}, where this search begins")])
 
 
 def _described(spec: SearchSpec, service: Service, tenant: str) -> Description:

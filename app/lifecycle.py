@@ -20,7 +20,7 @@ from store.database import read, write
 router = APIRouter(tags=["searches"])
 
 _CHANGED: Responses = responses({202: {"model": schemas.Search, "headers": ETAG}}, 404, 409, 422, 503)
-_OVERRIDES: dict[str, Any] = {
+OVERRIDES: dict[str, Any] = {
     "required": False,
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/SearchOverrides"}}},
 }
@@ -54,7 +54,7 @@ def resume_search(search_id: SearchId, service: ServiceDep, tenant: TenantDep) -
     return shown(resumed, 202)
 
 
-async def _overrides(request: Request) -> bytes:
+async def overrides(request: Request) -> bytes:
     """The body, which may be left out altogether."""
     sent = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     return await body(request) if sent else b""
@@ -66,11 +66,11 @@ async def _overrides(request: Request) -> bytes:
     summary="Queue a search like another",
     status_code=202,
     responses=responses(ACCEPTED, 400, 404, 413, 415, 422, 503),
-    openapi_extra={"requestBody": _OVERRIDES},
+    openapi_extra={"requestBody": OVERRIDES},
 )
 def clone_search(
     search_id: SearchId,
-    overrides: Annotated[bytes, Depends(_overrides)],
+    given: Annotated[bytes, Depends(overrides)],
     service: ServiceDep,
     tenant: TenantDep,
     key: IdempotencyKey = None,
@@ -78,18 +78,19 @@ def clone_search(
     """Queue a new search with the specification of this one; fields given in the body take the place of its own."""
     with read(service.engine) as tx:
         source = searches.get(tx, search_id, tenant=tenant).spec
-    spec = parse(_merged(source, overrides))
+    spec = parse(json.dumps(merged(source, given)).encode())
     made = accept(spec, service, tenant, key, f"clone {search_id}")
     return shown(made, 202, {"Location": f"/v1/searches/{made.id}"})
 
 
-def _merged(source: dict[str, Any], overrides: bytes) -> bytes:
+def merged(source: dict[str, Any], overrides: bytes) -> dict[str, Any]:
+    """A specification with the fields of a JSON text, which may be empty, in place of its own."""
     if not overrides.strip():
-        return json.dumps(source).encode()
+        return source
     try:
         given = from_json(overrides)
     except ValueError as error:
         raise not_json(overrides, str(error)) from None
     if not isinstance(given, dict):
         raise invalid([((), 'must be an object with the fields to change, such as {"seed": 2}')])
-    return json.dumps({**source, **given}).encode()
+    return {**source, **given}

@@ -17,6 +17,7 @@ from app import (
     lifecycle,
     metrics,
     openapi,
+    path,
     problems,
     searches,
     uploads,
@@ -49,7 +50,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.service = service
     v1 = APIRouter(prefix="/v1", dependencies=[Depends(known_query)])
-    for resource in (searches, lifecycle, events, artifacts, catalogues, datasets, architectures):
+    for resource in (searches, lifecycle, path, events, artifacts, catalogues, datasets, architectures):
         v1.include_router(resource.router)
     app.include_router(v1)
     app.include_router(health.router, dependencies=[Depends(known_query)])

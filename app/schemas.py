@@ -225,8 +225,20 @@ class EstimatedEpochs(_Document):
 
     search: int
     finetune: int
-    scratch: int
-    total: int
+    """For the network that is delivered; the race of its learning rate takes up to 0.3 of it besides."""
+    compare: int
+    """At most: two whole trainings of a network of the found size."""
+    seeds: int
+    """How often all of that."""
+
+
+class Possible(_Document):
+    """The sizes that networks of a superstructure can have."""
+
+    smallest: int
+    """With one neuron left in every searched layer."""
+    largest: int
+    """The whole superstructure."""
 
 
 class Estimate(_Document):
@@ -235,8 +247,10 @@ class Estimate(_Document):
     object: Literal["estimate"] = "estimate"
     parameters: int
     """Parameters of the whole superstructure."""
-    smallest: int
-    """Parameters with one neuron left in every searched layer: nothing smaller can be found."""
+    possible: dict[str, Possible]
+    """Possible targets, by `parameters`, `macs` and `neurons`."""
+    target: int | None
+    """The size asked for, as a number of what it is measured in; null without a target."""
     macs: int
     """Multiply-accumulate operations of one sample's forward pass through the superstructure."""
     memory_bytes: int
@@ -248,11 +262,27 @@ class Estimate(_Document):
     seconds_guess: float
     """A guess and no measurement, for two CPU cores that do 5e10 floating-point operations a second:
 
-    search epochs × E(1) + (finetune + scratch) epochs × E(1/4),
+    seeds × (search epochs × E(1) + (1.3 × finetune + compare) epochs × E(s)),
     where E(s) = s × training samples × 6 MACs / 5e10 + batches × 0.002.
 
-    Six, since forward and backward pass are three times the forward one and a MAC is two operations; a quarter, since
-    what is fine-tuned is smaller than the superstructure, but how much smaller is what the search will tell."""
+    Six, since forward and backward pass are three times the forward one and a MAC is two operations; s is the share
+    that the target asks for, and a quarter without one: how much smaller the found network is the search will tell."""
+
+
+class PathEntry(_Document):
+    """An architecture that a search met, as good as it was then."""
+
+    k: int
+    """Its index, for `POST /v1/searches/{id}/path/{k}`."""
+    object: Literal["path_entry"] = "path_entry"
+    epoch: int
+    """Of the search."""
+    widths: list[int]
+    """Active neurons of the searched layers."""
+    parameters: int
+    macs: int
+    validation: dict[str, float]
+    """Loss and metric on the validation split."""
 
 
 class Superstructure(_Document):

@@ -42,6 +42,7 @@ _LINKS = {
     "pause": {"operationId": "pause_search", **_OF_POSTED},
     "resume": {"operationId": "resume_search", **_OF_POSTED},
     "clone": {"operationId": "clone_search", **_OF_POSTED},
+    "path": {"operationId": "get_search_path", **_OF_POSTED},
     "delete": {"operationId": "delete_search", **_OF_POSTED},
 }
 ACCEPTED: dict[int, dict[str, Any]] = {

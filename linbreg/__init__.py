@@ -16,6 +16,7 @@ Networks*, JMLR 23(192), 2022.
 
 from linbreg.adabreg import AdaBreg
 from linbreg.bregman import BregmanOptimizer
+from linbreg.budget import quantile_lams
 from linbreg.groups import GroupL1, KernelGroupL1
 from linbreg.initialization import sparse_rows_
 from linbreg.l1 import L1
@@ -39,6 +40,7 @@ __all__ = [
     "RegularizedOptimizer",
     "Regularizer",
     "pack_state",
+    "quantile_lams",
     "sparse_rows_",
     "unpack_state",
 ]

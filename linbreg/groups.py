@@ -62,6 +62,12 @@ class GroupNorm(Regularizer):
             masks.append((param != 0).any(dim=members) if members else param != 0)
         return [torch.stack(masks).any(dim=0)] if self.joint and masks else masks
 
+    @torch.no_grad()
+    def scores(self, params: Sequence[Tensor]) -> list[Tensor]:
+        """‖x_g‖/√n_g of every group, whatever λ is: with the dual for x, a group is awake iff this exceeds λ."""
+        pairs = zip(self._norms(params), self._sizes(params), strict=True)
+        return [norm / math.sqrt(size) for norm, size in pairs]
+
     def _members(self, param: Tensor) -> tuple[int, ...]:
         """The dimensions a group runs over."""
         kept = self.kept(param)
@@ -74,10 +80,12 @@ class GroupNorm(Regularizer):
 
     def _thresholds(self, params: Sequence[Tensor], step: float) -> list[float]:
         """step·λ√n_g, in the order of :meth:`_norms`."""
+        return [step * self.lam * math.sqrt(size) for size in self._sizes(params)]
+
+    def _sizes(self, params: Sequence[Tensor]) -> list[int]:
+        """n_g, in the order of :meth:`_norms`."""
         sizes = [math.prod(param.shape[dim] for dim in self._members(param)) for param in params]
-        if self.joint and sizes:
-            sizes = [sum(sizes)]
-        return [step * self.lam * math.sqrt(size) for size in sizes]
+        return [sum(sizes)] if self.joint and sizes else sizes
 
     def _spread(self, values: Sequence[Tensor], params: Sequence[Tensor]) -> list[Tensor]:
         """Values over groups as views that broadcast against each param."""

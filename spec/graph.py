@@ -133,3 +133,9 @@ def macs(graph: Graph, active: Mapping[str, int] | None = None) -> int:
     """Multiply-accumulate operations of one sample's forward pass when `active` groups are left."""
     counts = kept_counts(graph, active)
     return sum(counts[n.name] * counts[n.sources[0]] for n in graph.layers())
+
+
+def neurons(graph: Graph, active: Mapping[str, int] | None = None) -> int:
+    """Number of groups of the searched layers when `active` groups are left; all, without it."""
+    counts = kept_counts(graph, active)
+    return sum(counts[n.name] for n in graph.searched())

@@ -1,6 +1,6 @@
 """How the search is run: the optimiser and its knobs, the budget, the fine-tuning."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -19,17 +19,26 @@ class Method(Strict):
 
     lr: LearningRate
     """Step size τ."""
-    lam: Weight
-    """Weight λ of the regulariser. It does not transfer between optimisers or widths."""
+    lam: Weight | None = None
+    """Weight λ of the regulariser, kept for the whole search. It does not transfer between optimisers or widths: ask
+    for a target instead. Without either, the optimiser's `default_lam`."""
     density: Density = 0.05
     """Share of the neurons that are active at the start (at least one in every layer)."""
     init_scale: Scale = 2.0
     """Factor on He's standard deviation √(2 / fan_in) of the neurons that are active at the start."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """μ, added to the gradient as μθ (never to the dual)."""
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    schedule: Literal["constant", "cosine", "plateau"] | None = None
     """Step size over the search: constant; from half-way on a cosine to 0; halved on a plateau of the training loss
-    (patience 5, threshold 0.01)."""
+    (patience 5, threshold 0.01). Where none is given: cosine with a target, constant without."""
+
+    default_lam: ClassVar[float]
+    """λ where none is given; where a target decides, the λ that the first duals are made with."""
+
+    @property
+    def start_lam(self) -> float:
+        """The λ that the search begins with."""
+        return self.default_lam if self.lam is None else self.lam
 
 
 class AdaBreg(Method):
@@ -37,7 +46,7 @@ class AdaBreg(Method):
 
     optimizer: Literal["adabreg"] = "adabreg"
     lr: LearningRate = 1e-3
-    lam: Weight = 0.04
+    default_lam = 0.04
     delta: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """δ of the elastic net; 1 in every published experiment."""
     betas: Betas = (0.9, 0.999)
@@ -49,7 +58,7 @@ class LinBreg(Method):
 
     optimizer: Literal["linbreg"]
     lr: LearningRate = 0.1
-    lam: Weight = 0.1
+    default_lam = 0.1
     delta: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     """δ of the elastic net; 1 in every published experiment."""
     momentum: Beta = 0.9
@@ -60,7 +69,7 @@ class ProxAdam(Method):
 
     optimizer: Literal["proxadam"]
     lr: LearningRate = 1e-3
-    lam: Weight = 1e-3
+    default_lam = 1e-3
     density: Density = 1.0
     init_scale: Scale = 1.0
     betas: Betas = (0.9, 0.999)
@@ -72,7 +81,7 @@ class ProxSGD(Method):
 
     optimizer: Literal["proxsgd"]
     lr: LearningRate = 0.1
-    lam: Weight = 1e-3
+    default_lam = 1e-3
     density: Density = 1.0
     init_scale: Scale = 1.0
     momentum: Beta = 0.0
@@ -99,20 +108,18 @@ class Budget(Strict):
     epochs: int = Field(default=30, ge=1, le=100_000)
     batch_size: int = Field(default=128, ge=1, le=65_536)
     time_limit_s: int = Field(default=86_400, ge=1, le=31 * 86_400)
-    """Seconds of training, fine-tuning included, after which the search fails with `time_limit`."""
+    """Seconds of training, fine-tuning and comparison included, after which the search fails with `time_limit`."""
+    noise_level: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    """Standard deviation of the noise in the targets, in the units of the loss: the search ends with the first epoch
+    whose training loss is at most its square (the discrepancy principle)."""
 
 
 class Finetune(Strict):
-    """Training of the shrunk network after the search.
-
-    It is trained on from the search's weights, and its widths are trained from scratch as well;
-    the better by validation is delivered.
-    """
+    """Training of the shrunk network after the search."""
 
     epochs: int = Field(default=10, ge=0, le=100_000)
-    """Epochs of training on; 0 delivers the shrunk network as the search left it."""
+    """Epochs of training on; 0 delivers the shrunk network as the search left it. What it is compared with is trained
+    for the epochs of search and fine-tuning together."""
     lr: LearningRate = 1e-3
-    """Peak learning rate of Adam, with a cosine to 0, for both trainings."""
-    scratch_epochs: int | None = Field(default=None, ge=0, le=100_000)
-    """Epochs for the widths from scratch: as many as search and fine-tuning together where not given; 0 leaves them
-    out."""
+    """Smallest peak learning rate of Adam, with 20 steps up and a cosine to 0. A short race decides between it, its
+    fourfold and its sixteenfold, for the found network and for everything that it is compared with."""

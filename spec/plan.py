@@ -5,30 +5,35 @@ from dataclasses import dataclass
 from spec.base import SpecError
 from spec.data import DataShape
 from spec.graph import Graph, macs, parameters
+from spec.method import AdaBreg, LinBreg
 from spec.search import SearchSpec
-from spec.task import output_shape
+from spec.target import Measure, possible
+from spec.task import Classify, output_shape
 
 FLOAT = 4  # bytes; the search runs in float32
 RUNTIME = 450 * 2**20  # bytes of a trainer with its libraries, the ONNX exporter's included, before any data
 
-# Copies of the parameters at the worst moment, if every neuron is awake. That is the export: both candidates, the ONNX
-# model as the exporter, the checker and the file have it, the weights' file, and the zip. The search itself holds seven
-# (weights, gradients, dual, two moments, and what a step needs besides). Measured in tests/worker.
-_COPIES = 12
+# Copies of the superstructure's parameters while it is searched: weights, gradients, dual, two moments, and what a step
+# and a checkpoint need besides.
+_SEARCH_COPIES = 8
+# Copies of the found network's parameters: the export of one (the ONNX model as the exporter, the checker and the file
+# have it, the weights' file, the zip), and per network that is kept to the end. Measured in tests/worker.
+_EXPORT_COPIES = 10
+_PATH_COPIES = 3  # the sizes met on the way rise by half each time
 
 
 @dataclass(frozen=True)
 class Plan:
     """A search that can be run: its graph, the superstructure's size, and the memory that training it takes.
 
-    `parameters` and `macs` (of one sample's forward pass) are those of the full superstructure,
-    `smallest` the parameters with one group left in every searched layer. `memory_bytes` is an upper estimate.
+    `parameters` and `macs` (of one sample's forward pass) are those of the full superstructure, `possible` the least
+    and the largest size by every measure. `memory_bytes` is an upper estimate.
     """
 
     graph: Graph
     parameters: int
     macs: int
-    smallest: int
+    possible: dict[Measure, tuple[int, int]]
     memory_bytes: int
 
 
@@ -36,6 +41,9 @@ def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
     """Plan `spec` on `data`; raises SpecError where the parts do not fit each other, the data or `memory_limit`."""
     graph = spec.superstructure.graph(data.shape, output_shape(spec.task, data))
     count = parameters(graph)
+    sizes = possible(graph)
+    _check_target(spec, graph, sizes)
+    _check_comparison(spec)
     memory = _memory(spec, graph, data, count)
     if memory > memory_limit:
         raise SpecError(
@@ -44,17 +52,61 @@ def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
             f"{memory / 2**30:,.1f} GiB, the limit is {memory_limit / 2**30:,.1f} GiB; "
             "narrow the widths or make budget.batch_size smaller",
         )
-    return Plan(
-        graph=graph,
-        parameters=count,
-        macs=macs(graph),
-        smallest=parameters(graph, {node.name: 1 for node in graph.searched()}),
-        memory_bytes=memory,
-    )
+    return Plan(graph=graph, parameters=count, macs=macs(graph), possible=sizes, memory_bytes=memory)
+
+
+def _check_target(spec: SearchSpec, graph: Graph, sizes: dict[Measure, tuple[int, int]]) -> None:
+    target = spec.target
+    if target is None:
+        return
+    if spec.start is not None:
+        raise SpecError(("target",), "a search that begins on a path has the size of its start; leave out the target")
+    if spec.method.lam is not None:
+        raise SpecError(("method", "lam"), "a target decides λ by itself; leave out method.lam, or the target")
+    if not isinstance(spec.method, AdaBreg | LinBreg):
+        raise SpecError(
+            ("method", "optimizer"),
+            f"a target needs adabreg or linbreg: {spec.method.optimizer} has no dual that says which neurons come "
+            "next; choose one of them, or give method.lam and no target",
+        )
+    least, most = sizes[target.measure]
+    limit = target.limit(graph)
+    if not least <= limit <= most:
+        what, first, last = str(target.measure), f"{least:,}", f"{most:,}"
+        if target.fraction is not None:
+            what, first, last = "of its parameters", f"{_up(least / most):.4g}", "1"
+        raise SpecError(
+            ("target", target.field),
+            f"this superstructure has networks from {first} to {last} {what}; "
+            f"{target.fraction if target.fraction is not None else format(limit, ',')} is not among them",
+        )
+
+
+def _up(share: float) -> float:
+    """A share that is no smaller, with four digits."""
+    text = f"{share:.3e}"
+    return float(text) if float(text) >= share else float(text) + 10.0 ** (int(text[-3:]) - 3)
+
+
+def _check_comparison(spec: SearchSpec) -> None:
+    if "linear" in (spec.compare or ()) and isinstance(spec.task, Classify):
+        raise SpecError(
+            ("compare",),
+            "linear is a closed form of squared losses, and classify has none; leave it out. "
+            "For this task are offered: flat, scaled, geometric, random, scratch",
+        )
+    if spec.seeds is not None and spec.seed not in (0, spec.seeds[0]):
+        raise SpecError(("seeds",), "give either seed or seeds")
 
 
 def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:
-    weights = FLOAT * count * _COPIES
+    """The larger of two moments: the search, and the end, when all that was trained is exported."""
+    found = count
+    if spec.target is not None and spec.target.measure == "parameters":
+        found = min(count, spec.target.limit(graph))
+    kept = len(spec.rivals) + 2 * len(spec.all_seeds)
+    searching = _SEARCH_COPIES * count + _PATH_COPIES * found
+    ending = (_EXPORT_COPIES + _PATH_COPIES + kept) * found
     entries = sum(node.width for node in graph.nodes)
     activations = 3 * FLOAT * entries * spec.budget.batch_size  # before and after σ, and the gradient
-    return RUNTIME + weights + activations + data.bytes
+    return RUNTIME + FLOAT * max(searching, ending) + activations + data.bytes

@@ -11,9 +11,6 @@ MOST = 20
 
 # Fields and kinds that the design has and this version does not: refused as such, never ignored.
 PLANNED_FIELDS = {
-    "target": "leave it out; the size follows from method.lam",
-    "compare": "leave it out",
-    "seeds": "give one number as seed",
     "callback_url": "leave it out and poll the search or watch its events",
 }
 PLANNED_KINDS = {"superstructure": ("unet", "convnet"), "task": ("segment", "super_resolve", "translate")}

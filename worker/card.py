@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from spec.graph import Graph
 from worker.job import Job
+from worker.outcome import Contender
 
 _PIPELINE = {
     "autoencode": "image-to-image",
@@ -14,9 +14,10 @@ _PIPELINE = {
 }
 
 
-def card(job: Job, graph: Graph, result: dict[str, Any], data: dict[str, Any], metric: str) -> str:
-    """Markdown, with the Hub's metadata in front."""
-    spec, winner = job.spec, next(c for c in result["candidates"] if c["name"] == result["winner"])
+def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str, Any], metric: str) -> str:
+    """Markdown, with the Hub's metadata in front, for the network of one contender."""
+    spec, graph = job.spec, contender.best.network.graph
+    delivered = next(c for c in result["candidates"] if c["name"] == contender.name)
     shape = ", ".join(map(str, graph.input_shape))
     full = result["superstructure"]
     rows = [_row("the input, unchanged", result["unchanged"], metric)] if result["unchanged"] else []
@@ -24,10 +25,8 @@ def card(job: Job, graph: Graph, result: dict[str, Any], data: dict[str, Any], m
         _row(f"superstructure after the search ({full['parameters']:,} parameters)", full, metric),
         _row("the same, shrunk", result["shrunk"], metric),
     ]
-    rows += [
-        _row(_LABEL[c["name"]] + (" **(delivered)**" if c is winner else ""), c, metric) for c in result["candidates"]
-    ]
-    kept = winner["parameters"] / full["parameters"]
+    rows += [_row(_label(c) + (" **(this one)**" if c is delivered else ""), c, metric) for c in result["candidates"]]
+    kept = delivered["parameters"] / full["parameters"]
     return "\n".join(
         [
             "---",
@@ -38,12 +37,13 @@ def card(job: Job, graph: Graph, result: dict[str, Any], data: dict[str, Any], m
             f"tags: [bregnas, neural-architecture-search, {spec.task.kind}, {spec.superstructure.kind}]",
             "---",
             "",
-            f"# {spec.task.kind}, {spec.superstructure.kind}, {winner['parameters']:,} parameters",
+            f"# {spec.task.kind}, {spec.superstructure.kind}, {delivered['parameters']:,} parameters",
             "",
             "![neurons a layer](architecture.svg)",
             "",
-            f"Found by a Bregman search over a superstructure of {full['parameters']:,} parameters; {kept:.1%} of them "
-            f"are left. Widths found: {', '.join(f'{name} {width}' for name, width in result['widths'].items())}.",
+            f"{LABELS[contender.name][0].upper()}{LABELS[contender.name][1:]}: {kept:.1%} of the parameters of a "
+            f"superstructure of {full['parameters']:,}, over which a Bregman search found the widths "
+            f"{', '.join(f'{name} {width}' for name, width in result['widths'].items())}.",
             "",
             "## Run it",
             "",
@@ -73,8 +73,11 @@ def card(job: Job, graph: Graph, result: dict[str, Any], data: dict[str, Any], m
             "| --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
+            _verdict(result, len(spec.all_seeds)),
+            "",
             f"Shrinking changed no output by more than {result['difference']:.1e}. The validation split chose the "
-            "network; the test split was looked at once, afterwards. The networks in this table are one seed each.",
+            "network; the test split was looked at once, afterwards.",
+            *(f"\n{note[0].upper()}{note[1:]}." for note in result["notes"]),
             "",
             "## Data",
             "",
@@ -83,19 +86,56 @@ def card(job: Job, graph: Graph, result: dict[str, Any], data: dict[str, Any], m
             "",
             "## What it cost",
             "",
-            f"{spec.budget.epochs} epochs of search, {spec.finetune.epochs} of training on, {spec.scratch_epochs} of "
-            f"training the found widths from scratch, in batches of {spec.budget.batch_size}.",
+            f"Per seed {spec.search_epochs} epochs of search and {spec.finetune.epochs} of training on, in batches of "
+            f"{spec.budget.batch_size}; the comparison cost {_comparison(result, spec.full_epochs)}.",
             "",
             "## Limits",
             "",
             "It has seen one data set. On inputs of another kind, range or noise it is untested; a size that suits "
-            "this task says nothing about another. Networks that nobody searched for were not trained beside it.",
+            "this task says nothing about another. What it was compared with had the learning rate raced as it had, in "
+            "short trainings: with other settings another may win.",
             "",
         ]
     )
 
 
-_LABEL = {"found": "found, trained on", "scratch": "found widths, trained from scratch"}
+LABELS = {
+    "found": "the found network, trained on",
+    "scratch": "the found widths, trained from scratch",
+    "flat": "equal widths",
+    "scaled": "the superstructure's widths, scaled",
+    "geometric": "geometric widths",
+    "random": "random widths, the best of several",
+    "linear": "the best linear network, in closed form",
+}
+"""What each candidate is, for people."""
+
+
+def _label(candidate: dict[str, Any]) -> str:
+    widths = "–".join(map(str, candidate["widths"])) or "one layer"
+    left = "" if candidate["trained_in_full"] else f", {candidate['epochs']:.2g} epochs in the race"
+    return f"{LABELS[candidate['name']]} ({widths}{left})"
+
+
+def _verdict(result: dict[str, Any], seeds: int) -> str:
+    won, second, margin = LABELS[result["winner"]], result["second"], result["margin"]
+    if second is None:
+        return "It was compared with nothing else."
+    behind = f"{LABELS[second]} is {margin:.1%} behind" if margin is not None else f"{LABELS[second]} came second"
+    spread = {
+        None: "One seed: how far chance alone would take them is not known.",
+        True: f"Over {seeds} seeds that is a tie.",
+        False: f"Over {seeds} seeds that is more than their spread.",
+    }[result["tie"]]
+    return f"By validation loss {won} won; {behind}. {spread}"
+
+
+def _comparison(result: dict[str, Any], full_epochs: int) -> str:
+    cost = result["comparison_epochs"]
+    trainings = f" ({cost / full_epochs:.2f} whole trainings)" if full_epochs else ""
+    return f"{cost:.3g} epochs{trainings}" if cost else "nothing"
+
+
 _INPUTS = {
     "image": "Pixels are float32 in [0, 1]; the normalisation is inside the network.",
     "table": "Columns are float32 in their own units; the normalisation is inside the network.",

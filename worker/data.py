@@ -3,13 +3,15 @@
 import structlog
 from sqlalchemy import Engine
 
-from store import datasets
+from spec.search import PathStart
+from store import datasets, searches
 from store.artifacts import ArtifactMissing, Artifacts
 from store.database import read
 from store.errors import NotFound
 from worker.job import Folder
 
 DATA = "data.npz"
+START = "start.safetensors"
 
 log = structlog.get_logger()
 
@@ -29,3 +31,13 @@ def fetch(data: str, folder: Folder, engine: Engine, artifacts: Artifacts) -> No
         artifacts.fetch(key, folder.path / name)
     except (NotFound, ArtifactMissing) as error:
         log.warning("data set is gone", error=str(error))
+
+
+def fetch_start(start: PathStart, folder: Folder, engine: Engine, artifacts: Artifacts) -> None:
+    """Bring the network with which a search begins into the folder; the trainer says in words where it is gone."""
+    try:
+        with read(engine) as tx:
+            key = searches.artifact(tx, start.search, f"path-{start.k}.safetensors", tenant=None).key
+        artifacts.fetch(key, folder.path / START)
+    except (NotFound, ArtifactMissing) as error:
+        log.warning("start is gone", error=str(error))

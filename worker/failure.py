@@ -21,5 +21,5 @@ def died(layer: str, spec: SearchSpec) -> SearchFailed:
     return SearchFailed(
         "layer_died",
         f"no neuron of {layer} is active any more, so nothing passes through the network; "
-        f"make method.lam smaller (it is {spec.method.lam:g}), or method.lr",
+        f"make method.lam smaller (it is {spec.method.start_lam:g}), or method.lr",
     )

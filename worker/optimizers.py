@@ -10,7 +10,7 @@ from spec import method
 
 def optimizer(network: Network, how: method.Method) -> torch.optim.Optimizer:
     """Build it for `network` as it is now: the dual starts from these weights."""
-    groups = parameter_groups(network, how.lam)
+    groups = parameter_groups(network, how.start_lam)
     match how:
         case method.AdaBreg():
             return AdaBreg(

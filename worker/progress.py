@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 
 from spec.base import Strict
 
-Stage = Literal["search", "finetune", "scratch", "export"]
+Stage = Literal["search", "finetune", "compare", "export"]
 
 
 class Message(Strict):
@@ -25,7 +25,10 @@ class Started(Message):
 
 
 class EpochDone(Message):
-    """An epoch has ended. `counts` are the active groups of the searched layers, in order; losses are means."""
+    """An epoch of a stage has ended. `counts` are the active groups of the searched layers, in order; losses are means.
+
+    Epochs are numbered through all trainings of a stage. `parameters` and `macs` are those of what was trained.
+    """
 
     kind: Literal["epoch"] = "epoch"
     stage: Stage
@@ -39,6 +42,9 @@ class EpochDone(Message):
     counts: dict[str, int]
     parameters: int
     macs: int
+    seed: int
+    trial: str | None = None
+    """Which training it is an epoch of, where a stage has several."""
     seconds: float
     eta_s: float
 

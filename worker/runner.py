@@ -20,7 +20,7 @@ from store.attempts import Attempt, AttemptLost, NewArtifact
 from store.database import read
 from store.states import TERMINAL
 from worker.copies import Copies
-from worker.data import fetch, file_of
+from worker.data import fetch, fetch_start, file_of
 from worker.heartbeat import heartbeat
 from worker.job import Folder, Job
 from worker.patience import AWAY, Patience
@@ -93,6 +93,8 @@ class Runner:
             )
         )
         fetch(search.data, folder, self.engine, self.artifacts)
+        if (start := folder.read_job().spec.start) is not None:
+            fetch_start(start, folder, self.engine, self.artifacts)
         take_over(attempt, folder, self.artifacts)
         return folder
 
@@ -225,7 +227,7 @@ class Runner:
                     plan = searches.get(tx, attempt.search_id).layers
                 attempt.record_epoch(
                     active=[message.counts.get(layer["name"], layer["width"]) for layer in plan],
-                    **message.model_dump(exclude={"kind", "counts"}),
+                    **message.model_dump(exclude={"kind", "counts", "seed", "trial"}),
                 )
 
     def _publish(self, attempt: Attempt, folder: Folder, finished: Finished) -> None:

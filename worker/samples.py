@@ -7,6 +7,7 @@ import torch
 
 from datasets import Dataset
 from models.network import Affine
+from spec import DataShape
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,19 @@ class Samples:
         self.inputs = _statistics(self.train.x, image=dataset.kind == "image")
         targets = self.train.y if self.train.y is not None and self.train.y.is_floating_point() else None
         self.outputs = None if targets is None else _statistics(targets, image=False)
+
+    @property
+    def shape(self) -> DataShape:
+        """What a specification must know of these data."""
+        x, y = self.train.x, self.train.y
+        return DataShape(
+            kind=self.kind,
+            shape=tuple(x.shape[1:]),
+            classes=self.classes,
+            targets=y.shape[1] if y is not None and y.is_floating_point() else None,
+            count=len(x),
+            bytes=sum(split.x.nbytes for split in self.splits.values()),
+        )
 
 
 def _split(dataset: Dataset, name: str) -> Split:

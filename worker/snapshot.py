@@ -6,7 +6,7 @@ from pathlib import Path
 NAMES = ("checkpoint.safetensors", "checkpoint.previous.safetensors")
 """The newest checkpoint of a folder and the one before it."""
 
-_STAGES = ("search", "finetune", "scratch")
+_STAGES = ("search", "finetune", "compare")
 _LONGEST_HEAD = 1 << 30
 
 Position = tuple[int, int, int]
@@ -25,7 +25,7 @@ def position(path: Path) -> Position | None:
         whole = 8 + length + max((part["data_offsets"][1] for part in head.values()), default=0)
         if path.stat().st_size != whole:
             return None
-        return _STAGES.index(values["stage"]), values["training"]["epoch"], values["training"]["batch"]
+        return _STAGES.index(values["stage"]), values["epoch"], values["batch"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -25,7 +25,7 @@ class Schedule:
     """The step size of every step.
 
     `constant`; `cosine`: from half-way to 0; `plateau`: halved when the epoch's training loss has not fallen by 1 %
-    for more than 5 epochs; `warm cosine`: 20 steps up, then a cosine to 0 (for training on and from scratch).
+    for more than 5 epochs; `warm cosine`: 20 steps up (a quarter of all where they are few), then a cosine to 0.
     """
 
     def __init__(self, kind: Literal["constant", "cosine", "plateau", "warm cosine"], lr: float) -> None:
@@ -40,7 +40,8 @@ class Schedule:
             case "cosine" if done > 0.5:
                 return self.peak * 0.5 * (1 + math.cos(math.pi * (2 * done - 1)))
             case "warm cosine":
-                return self.peak * min(1, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * done))
+                warm = min(WARM_UP, steps // 4 + 1)
+                return self.peak * min(1, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * done))
             case _:
                 return self.peak * self.factor
 
@@ -56,32 +57,43 @@ class Schedule:
             self.factor, self.waited = self.factor / 2, 0
 
 
-class Training:
-    """Trains `network` on `samples` for `epochs`; `stage` names it and the randomness that belongs to it.
+class Diverged(SearchFailed):
+    """A loss is no longer finite."""
 
-    With `keep_best` the weights with the lowest validation loss are kept in `best`, those before the first step
-    included where `measure_start` says so; without, the last ones are.
+
+class Training:
+    """Trains `network` on `samples` for `steps`; `name` names it and the randomness that belongs to it.
+
+    An epoch goes once through the training split; the last one ends with the steps. With `keep_best` the weights with
+    the lowest validation loss are kept in `best`, those before the first step included where `measure_start` says so;
+    without, the last ones are. `after_step` is called with the number of steps done, after every step.
+
+    The network lies on any device; samples stay on the CPU, and so does all that is random.
     """
 
     def __init__(
         self,
-        stage: str,
+        name: str,
         network: Network,
         optimizer: torch.optim.Optimizer,
         schedule: Schedule,
         objective: Objective,
         samples: Samples,
         *,
-        epochs: int,
+        steps: int,
         batch_size: int,
         seed: int,
         keep_best: bool = False,
         measure_start: bool = False,
+        after_step: Callable[[int], None] | None = None,
     ) -> None:
-        self.stage, self.network, self.optimizer, self.schedule = stage, network, optimizer, schedule
-        self.objective, self.samples, self.epochs, self.seed = objective, samples, epochs, seed
+        self.name, self.network, self.optimizer, self.schedule = name, network, optimizer, schedule
+        self.objective, self.samples, self.steps, self.seed = objective, samples, steps, seed
         self.batch_size = batch_size
-        self.batches = math.ceil(len(samples.train) / batch_size)
+        self.batches = batches_of(samples, batch_size)
+        self.epochs = math.ceil(steps / self.batches)
+        self.device = next(network.parameters()).device
+        self.after_step = after_step
         self.epoch = 0  # epochs done
         self.batch = 0  # batches done in this one
         self._loss_sum = 0.0
@@ -93,26 +105,34 @@ class Training:
         if measure_start:
             self._keep(self.validate())
 
-    def lr(self, batch: int = 0) -> float:
-        """The step size of a batch of the current epoch."""
-        return self.schedule.lr(self.epoch * self.batches + batch, self.epochs * self.batches)
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return min(self.steps, self.epoch * self.batches + self.batch)
+
+    def lr(self) -> float:
+        """The step size of the next step."""
+        return self.schedule.lr(self.done, self.steps)
 
     def run_epoch(self, between: Callable[[], None]) -> float:
         """Finish the current epoch; returns its mean training loss. `between` is called after every batch.
 
         Raises SearchFailed where the loss is not finite.
         """
-        order = torch.randperm(len(self.samples.train), generator=stream(self.seed, self.stage, "order", self.epoch))
+        order = torch.randperm(len(self.samples.train), generator=stream(self.seed, self.name, "order", self.epoch))
         self.network.train()
-        while self.batch < self.batches:
+        batches = min(self.batches, self.steps - self.epoch * self.batches)
+        while self.batch < batches:
             started = time.monotonic()
             indices = order[self.batch * self.batch_size : (self.batch + 1) * self.batch_size]
             self._loss_sum += self._step(indices) * len(indices)
             self.batch += 1
+            if self.after_step is not None:
+                self.after_step(self.done)
             self.seconds += time.monotonic() - started
             between()
         started = time.monotonic()
-        loss = self._loss_sum / len(order)
+        loss = self._loss_sum / len(order[: batches * self.batch_size])
         self.schedule.epoch_ended(loss)
         self.scores = self.validate()
         if not math.isfinite(self.scores.loss):  # the last step of an epoch is seen by no training loss
@@ -163,8 +183,9 @@ class Training:
 
     def _step(self, indices: torch.Tensor) -> float:
         x, y = self.samples.train.batch(indices)
-        given, target = self.objective.pair(x, y, stream(self.seed, self.stage, "noise", self.epoch, self.batch))
-        lr = self.lr(self.batch)
+        given, target = self.objective.pair(x, y, stream(self.seed, self.name, "noise", self.epoch, self.batch))
+        given, target = given.to(self.device), target.to(self.device)
+        lr = self.lr()
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad()
@@ -177,10 +198,10 @@ class Training:
         return value
 
     def _not_finite(self, which: str, value: float) -> SearchFailed:
-        advice = "method.lr smaller, or method.init_scale" if self.stage == "search" else "finetune.lr smaller"
-        return SearchFailed(
+        advice = "method.lr smaller, or method.init_scale" if self.name == "search" else "finetune.lr smaller"
+        return Diverged(
             "loss_not_finite",
-            f"the {which} loss became {value} in epoch {self.epoch + 1} of {self.stage}; make {advice}",
+            f"the {which} loss became {value} in epoch {self.epoch + 1} of {self.name}; make {advice}",
         )
 
     def _keep(self, scores: Scores) -> None:
@@ -189,16 +210,22 @@ class Training:
             self.best = copy.deepcopy(self.network.state_dict())
 
 
+def batches_of(samples: Samples, batch_size: int) -> int:
+    """Batches of an epoch; the last may be smaller."""
+    return math.ceil(len(samples.train) / batch_size)
+
+
 @torch.no_grad()
 def evaluate(network: torch.nn.Module, objective: Objective, split: Split, seed: int, purpose: str) -> Scores:
     """Mean loss and metric of a network on a split, with noise that depends on `seed` and `purpose` alone."""
     network.eval()
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     loss = metric = 0.0
     for start in range(0, len(split), EVALUATION_BATCH):
         indices = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
         x, y = split.batch(indices)
         given, target = objective.pair(x, y, stream(seed, purpose, start))
-        output = network(given)
+        output = network(given.to(device)).cpu()
         loss += objective.loss(output, target).item() * len(indices)
         metric += objective.measure(output, target).sum().item()
     return Scores(loss / len(split), metric / len(split))

@@ -18,7 +18,8 @@ SPEC: dict[str, Any] = {
     "data": "digits",
     "method": {"lr": 0.003, "density": 0.1},
     "budget": {"epochs": 6, "batch_size": 64},
-    "finetune": {"epochs": 3, "scratch_epochs": 3},
+    "finetune": {"epochs": 3},
+    "compare": ["linear", "flat", "scratch"],
     "seed": 3,
 }
 SEARCH_ID = "srch_" + "0" * 31 + "7"

@@ -11,9 +11,19 @@ from worker.trainer import STOPPED
 
 from .conftest import lines, results, run, start
 
+CASES = {
+    "lam": {},
+    # A size, two seeds, and every rival that there is.
+    "target": {
+        "target": {"fraction": 0.2},
+        "seeds": [3, 4],
+        "compare": ["linear", "flat", "scaled", "geometric", "random", "scratch"],
+    },
+}
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+
+@pytest.fixture(scope="module", params=CASES)
+def undisturbed(request, tmp_path_factory):
     """The reference: one search that nobody disturbs, run once for this module."""
     from spec import SearchSpec
     from worker.job import Folder, Job
@@ -21,20 +31,22 @@ def undisturbed(tmp_path_factory):
     from .conftest import SEARCH_ID, SPEC
 
     folder = Folder(tmp_path_factory.mktemp("undisturbed") / "1")
-    spec = SearchSpec.model_validate(SPEC)
+    spec = SearchSpec.model_validate({**SPEC, **CASES[request.param]})
     folder.create(Job(search_id=SEARCH_ID, created_at=1.7e9, spec=spec, threads=1, checkpoint_s=1e6))
-    return folder, run(folder)
+    return folder, run(folder), CASES[request.param]
 
 
+@pytest.mark.parametrize("undisturbed", ["lam"], indirect=True)
 def test_a_search_tells_its_epochs_and_ends_with_a_smaller_network(undisturbed):
-    folder, said = undisturbed
-    assert [m["kind"] for m in said[:2]] == ["started", "epoch"]
+    folder, said, _ = undisturbed
+    assert [m["kind"] for m in said[:3]] == ["started", "stage", "epoch"]
     epochs = [m for m in said if m["kind"] == "epoch"]
+    begun = {m["stage"]: m["epochs"] for m in said if m["kind"] == "stage"}
+    assert list(begun) == ["search", "finetune", "compare", "export"]
     assert [(m["stage"], m["epoch"]) for m in epochs] == [
-        *(("search", e) for e in range(1, 7)),
-        *(("finetune", e) for e in range(1, 4)),
-        *(("scratch", e) for e in range(1, 4)),
-    ]
+        (stage, epoch) for stage, count in begun.items() for epoch in range(1, count + 1)
+    ], "what a stage announces is what it does"
+    assert begun["search"] == 6
     assert epochs[0]["parameters"] < epochs[5]["parameters"], "the network grows"
     result = said[-1]["result"]
     assert said[-1]["kind"] == "finished"
@@ -42,9 +54,13 @@ def test_a_search_tells_its_epochs_and_ends_with_a_smaller_network(undisturbed):
     assert result["shrunk"]["validation"]["loss"] == pytest.approx(
         result["superstructure"]["validation"]["loss"], rel=1e-5
     )
+    assert {c["name"] for c in result["candidates"]} == {"found", "linear", "flat", "scratch"}
     best = min(result["candidates"], key=lambda c: c["validation"]["loss"])
     assert result["winner"] == best["name"]
-    assert best["validation"]["loss"] <= result["shrunk"]["validation"]["loss"], "training on never makes it worse"
+    found = next(c for c in result["candidates"] if c["name"] == "found")
+    assert found["validation"]["loss"] <= result["shrunk"]["validation"]["loss"], "training on never makes it worse"
+    assert all(c["parameters"] <= found["parameters"] for c in result["candidates"]), "all are of equal size"
+    assert result["comparison_epochs"] <= 2 * 9, "the comparison costs two trainings at most"
     with zipfile.ZipFile(folder.results / said[-1]["bundle"]) as archive:
         assert archive.testzip() is None
         names = {name.split("/", 1)[1] for name in archive.namelist()}
@@ -57,10 +73,10 @@ def test_a_search_tells_its_epochs_and_ends_with_a_smaller_network(undisturbed):
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, make_folder):
     """Every file of the bundle, the zip included: so the same search built twice is the same bytes too."""
-    reference, _ = undisturbed
-    folder = make_folder(checkpoint_s=0.0)  # a checkpoint after every batch
+    reference, _, changes = undisturbed
+    folder = make_folder(checkpoint_s=0.0, **changes)  # a checkpoint after every batch
     deaths = 0
-    for after in (1, 7, 20, 3, 31, 12, 40, 2, 15, 26):
+    for after in (2, 9, 30, 4, 80, 25, 120, 5, 60, 40):
         process = start(folder)
         for count, _ in enumerate(lines(process)):
             if count == after:
@@ -75,12 +91,12 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(undisturbed, make_
 
 
 def test_asked_to_stop_it_leaves_a_checkpoint_in_the_middle_of_an_epoch(undisturbed, make_folder):
-    reference, _ = undisturbed
-    folder = make_folder()
+    reference, _, changes = undisturbed
+    folder = make_folder(**changes)
     process = start(folder)
     said = lines(process)
-    next(said)
-    next(said)  # the first epoch is done
+    while next(said)["kind"] != "epoch":
+        pass  # until the first epoch is done
     process.send_signal(signal.SIGTERM)
     rest = list(said)
     assert process.wait() == STOPPED
@@ -101,8 +117,8 @@ def test_it_ends_when_its_worker_is_gone(make_folder):
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(undisturbed, make_folder):
-    reference, _ = undisturbed
-    folder = make_folder(checkpoint_s=0.0)
+    reference, _, changes = undisturbed
+    folder = make_folder(checkpoint_s=0.0, **changes)
     process = start(folder)
     for message in lines(process):
         if message["kind"] == "epoch" and message["epoch"] == 4:

@@ -1,0 +1,115 @@
+"""A search that ends at a size: λ is chosen again and again so that what is awake fills a growing budget."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from linbreg import BregmanOptimizer, GroupL1, quantile_lams
+from models.groups import active_counts
+from models.network import Network
+from spec import SIZES, Graph, Target
+
+GROWTH = 0.6  # of the steps, over which the budget grows linearly; then neurons compete for what there is
+EVERY = 10  # steps
+_ENTRY = 1.01  # how far above its threshold a group is lifted that comes in at the end
+
+
+class Budget:
+    """Keeps a superstructure that is searched at or below a size.
+
+    The dual is left as it is and only λ moves, so every state is one of linearised Bregman iterations. The budget
+    begins with the size of the sparse start (and no more than the target), and grows linearly to the target.
+    """
+
+    def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
+        self.network, self.optimizer, self.measure, self.steps = network, optimizer, target.measure, steps
+        self.limit = target.limit(network.graph)
+        self.layers = [node.name for node in network.graph.searched()]
+        self.start = min(self.limit, self.size(active_counts(network)))
+        self.keep(0)
+
+    def size(self, counts: Mapping[str, Any]) -> Any:
+        """The size with these counts of groups, which may be tensors, in units of the target's measure."""
+        return SIZES[self.measure](self.network.graph, counts)
+
+    def allowed(self, step: int) -> float:
+        """The budget after `step` steps."""
+        done = min(1.0, step / max(1.0, GROWTH * self.steps))
+        return float(self.start + done * (self.limit - self.start))
+
+    def after(self, step: int, *, ends_epoch: bool) -> None:
+        """What is to be done after a step: every `EVERY` steps and with an epoch, λ; with the last step, the rest."""
+        if step % EVERY == 0 or ends_epoch:
+            self.keep(step)
+        if step == self.steps:
+            self.keep(step)
+            self.fill()
+
+    def keep(self, step: int) -> None:
+        """Choose λ for the state after `step` steps, and let θ follow from the dual."""
+        scores = [group["regularizer"].scores(self._duals(group))[0] for group in self._groups()]
+        lams = quantile_lams(
+            scores, lambda counts: self.size(dict(zip(self.layers, counts, strict=True))), self.allowed(step)
+        )
+        for group, lam in zip(self._groups(), lams, strict=True):
+            group["regularizer"].lam = lam
+        self.optimizer.apply_prox()
+
+    def fill(self) -> None:
+        """Let in what still fits, best first: at the end of a search, when λ alone would leave a gap.
+
+        A group is lifted just above its threshold, so its weights begin near 0.
+        """
+        counts = active_counts(self.network)
+        waiting = self._waiting()
+        while waiting:
+            fitting = {layer: self._with_one_more(counts, layer) <= self.limit for layer in counts}
+            best = next((entry for entry in waiting if fitting[self.layers[entry[1]]]), None)
+            if best is None:
+                break
+            waiting.remove(best)
+            counts[self.layers[best[1]]] += 1
+            self._lift(*best[1:])
+        self.optimizer.apply_prox()
+
+    def lams(self) -> list[float]:
+        """λ of every searched layer."""
+        return [group["regularizer"].lam for group in self._groups()]
+
+    def _waiting(self) -> list[tuple[float, int, int]]:
+        """The sleeping groups whose dual is not 0, best first: (-score, layer, row)."""
+        waiting = []
+        for layer, group in enumerate(self._groups()):
+            regularizer = group["regularizer"]
+            asleep = ~regularizer.active(group["params"])[0]
+            scores = regularizer.scores(self._duals(group))[0]
+            waiting += [(-float(scores[row]), layer, row) for row in asleep.nonzero()[:, 0].tolist() if scores[row] > 0]
+        return sorted(waiting)
+
+    def _lift(self, layer: int, row: int) -> None:
+        group = self._groups()[layer]
+        regularizer: GroupL1 = group["regularizer"]
+        score = float(regularizer.scores(self._duals(group))[0][row])
+        for dual in self._duals(group):
+            dual[row] *= _ENTRY * max(regularizer.lam, torch.finfo(torch.float32).tiny) / score
+
+    def _with_one_more(self, counts: Mapping[str, int], layer: str) -> int:
+        return int(self.size({**counts, layer: counts[layer] + 1}))
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimizer.param_groups[: len(self.layers)]
+
+    def _duals(self, group: dict[str, Any]) -> list[torch.Tensor]:
+        return [self.optimizer.state[param]["dual"] for param in group["params"]]
+
+
+def start_density(graph: Graph, target: Target, density: float) -> float:
+    """The largest density up to `density` at which a sparse start takes at most half of the target."""
+    low, high = 0.0, density
+    for _ in range(50):
+        middle = (low + high) / 2
+        counts = {node.name: max(1, math.ceil(middle * node.width)) for node in graph.searched()}
+        low, high = (middle, high) if 2 * target.size(graph, counts) <= target.limit(graph) else (low, middle)
+    return density if high == density else low

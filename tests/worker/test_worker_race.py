@@ -1,0 +1,62 @@
+"""Who is trained for how long: a race that costs two trainings, and takes the better arm at every fork."""
+
+import pytest
+
+from worker.race import RATES, Arm, race, trials
+
+
+def arms(shapes):
+    return [Arm(name, shape, rate) for name, shape in shapes for rate in RATES]
+
+
+MANY = arms([*(("flat", f"flat-{d}") for d in range(1, 6)), ("scaled", "scaled-1"), ("scratch", "scratch")])
+
+
+def run(given, steps, loss):
+    """All trials of a race in which `loss(arm)` is what a training ends with."""
+    running = race(given, steps)
+    done = [next(running)]
+    while True:
+        try:
+            done.append(running.send(loss(done[-1].arm)))
+        except StopIteration:
+            return done
+
+
+@pytest.mark.parametrize("steps", [300, 10_000])
+def test_it_costs_less_than_two_trainings(steps):
+    assert sum(trial.steps for trial in trials(MANY, steps)) <= 2 * steps
+    assert sum(trial.steps for trial in trials(arms([("found", "found")]), steps)) <= 1.3 * steps
+
+
+def test_the_best_arm_comes_through_where_short_trainings_tell_the_truth():
+    best = Arm("flat", "flat-3", RATES[1])
+    done = run(MANY, 1000, lambda arm: 0.0 if arm == best else 1.0 + MANY.index(arm))
+    assert done[-1].final
+    assert done[-1].steps == 1000
+    assert done[-1].arm == best
+    assert sum(trial.final for trial in done) == 1
+
+
+def test_every_shape_is_seen_at_every_rate_and_every_name_twice():
+    done = run(MANY, 1000, lambda arm: arm.lr)
+    assert {trial.arm for trial in done} == set(MANY)
+    for name in ("flat", "scaled", "scratch"):
+        assert len({trial.steps for trial in done if trial.arm.name == name}) >= 3
+    assert done[-1].arm.lr == RATES[0], "the smallest loss is that of the smallest rate"
+
+
+def test_a_lone_arm_is_trained_at_once():
+    (trial,) = trials([Arm("scratch", "scratch", 1.0)], 70)
+    assert (trial.steps, trial.final) == (70, True)
+
+
+def test_what_was_planned_is_what_is_done():
+    planned = trials(MANY, 500)
+    done = run(MANY, 500, lambda arm: hash(arm) % 97)
+    assert [t.steps for t in planned] == [t.steps for t in done]
+
+
+def test_arms_that_diverge_are_left_behind():
+    done = run(MANY, 1000, lambda arm: 1.0 if arm.lr == RATES[0] else float("inf"))
+    assert done[-1].arm.lr == RATES[0]

@@ -1,0 +1,51 @@
+"""What a found network is compared with, and what a user should know of how that went."""
+
+from collections.abc import Sequence
+
+from spec import SIZES, Graph, Measure, SearchSpec
+from spec.rivals import rivals
+from worker.outcome import Candidate, Found
+from worker.race import RATES, Arm
+
+SCRATCH = "scratch"
+Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def arms(spec: SearchSpec, shapes: Shapes, found: Found, limit: int) -> tuple[list[Arm], dict[str, Graph]]:
+    """The arms of the race, and the graph of each shape: the rivals at every learning rate.
+
+    `shapes` are those of one input and one output, `limit` the size that none may exceed.
+    """
+    measure: Measure = "macs" if spec.target is not None and spec.target.measure == "macs" else "parameters"
+    graphs: dict[str, Graph] = {}
+    named: list[tuple[str, str]] = []
+    for name in spec.rivals:
+        if name == "linear":
+            continue
+        if name == "scratch":
+            graphs[SCRATCH] = found.network.graph
+            named.append((name, SCRATCH))
+            continue
+        for rival in rivals(
+            name, spec.superstructure, *shapes, lambda graph: SIZES[measure](graph, None), limit, seed=found.seed
+        ):
+            graphs[rival.name] = rival.superstructure.graph(*shapes)
+            named.append((name, rival.name))
+    every = [Arm(name, shape, factor * spec.finetune.lr) for name, shape in named for factor in RATES]
+    return every, graphs
+
+
+def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Sequence[Candidate]) -> list[str]:
+    """What did not go as asked, in words."""
+    said = []
+    if spec.target is not None:
+        limit, what = spec.target.limit(graph), spec.target.measure
+        for one in found:
+            size = spec.target.size(one.network.graph)
+            if size < 0.98 * limit:
+                below = f"seed {one.seed} found {size:,} {what}, {1 - size / limit:.1%} below the {limit:,} asked for: "
+                early = spec.budget.noise_level is not None
+                said.append(below + ("it ended at the noise level" if early else "no group that still fits had moved"))
+    there = {candidate.name for candidate in candidates}
+    said += [f"{name} has no network of this size" for name in spec.rivals if name not in there]
+    return said

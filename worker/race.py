@@ -1,0 +1,72 @@
+"""Who is trained for how long: successive halving, so that a comparison costs about two trainings."""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+RATES = (1.0, 4.0, 16.0)
+"""Factors on the least learning rate, between which a race decides."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to train a network: whose it is, its shape (a key of what is trained), and the peak learning rate."""
+
+    name: str
+    shape: str
+    lr: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An arm that is trained for so many steps, from its start; `final` is the whole training of who came through."""
+
+    arm: Arm
+    steps: int
+    final: bool
+
+    @property
+    def key(self) -> str:
+        """Names the trial, and everything random in it."""
+        return f"{self.arm.shape} lr {self.arm.lr:g} steps {self.steps}"
+
+
+# What is decided in turn, and the share of one whole training that deciding it costs.
+_RUNGS: tuple[tuple[Callable[[Arm], Any], float], ...] = (
+    (lambda arm: (arm.name, arm.shape), 0.3),  # the learning rate of each shape
+    (lambda arm: arm.name, 0.3),  # the best shape of each name, such as the depth of flat widths
+    (lambda arm: None, 0.35),  # who is trained to the end
+)
+
+
+def race(arms: Sequence[Arm], steps: int) -> Generator[Trial, float, None]:
+    """Yield what is to be trained now, and take its validation loss: at most 1.95 · `steps` in all, or so.
+
+    (A trial has one step at least.) The last trial is the whole training of the arm that came through.
+    """
+    left = list(arms)
+    for group_of, share in _RUNGS:
+        groups: dict[Any, list[Arm]] = {}
+        for arm in left:
+            groups.setdefault(group_of(arm), []).append(arm)
+        if len(groups) == len(left):
+            continue
+        losses: dict[Arm, float] = {}
+        for arm in left:
+            losses[arm] = yield Trial(arm, max(1, int(share * steps / len(left))), final=False)
+        left = [min(group, key=lambda arm: losses[arm]) for group in groups.values()]
+    for arm in left:
+        yield Trial(arm, steps, final=True)
+
+
+def trials(arms: Sequence[Arm], steps: int) -> list[Trial]:
+    """As many trials as a race will have, of the same lengths; which arms come through is not known before."""
+    running = race(arms, steps)
+    planned = []
+    try:
+        trial = next(running)
+        while True:
+            planned.append(trial)
+            trial = running.send(0.0)
+    except StopIteration:
+        return planned
