@@ -16,7 +16,7 @@ from tests.service import Service, serving
 
 OVER = ("succeeded", "failed", "cancelled")
 ROLES = (("worker",), ("trainer",), ("worker", "trainer"))
-LONG = {"budget": {"epochs": 90, "batch_size": 32}, "finetune": {"epochs": 10, "scratch_epochs": 10}}
+LONG = {"budget": {"epochs": 90, "batch_size": 32}, "finetune": {"epochs": 10}, "compare": ["scratch"]}
 
 
 def _epochs(service: Service, search: dict[str, Any]) -> int:

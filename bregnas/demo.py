@@ -34,7 +34,8 @@ SEARCH: dict[str, Any] = {
     "data": "mnist-5k",
     "method": {"lr": 0.003, "lam": 0.08, "density": 0.05, "init_scale": 2.0, "schedule": "cosine"},
     "budget": {"epochs": 24, "batch_size": 64},
-    "finetune": {"epochs": 24, "lr": 0.003, "scratch_epochs": 18},
+    "finetune": {"epochs": 24, "lr": 0.001},
+    "compare": ["linear", "flat"],
     "seed": 3,
 }
 _MARK = ".bregnas-demo"  # a folder with this file in it may be made anew
@@ -132,7 +133,7 @@ def _post(client: httpx.Client, console: Console) -> dict[str, Any]:
 def _watch(client: httpx.Client, search_id: str, console: Console) -> dict[str, Any]:
     """Poll until the search is over, and show what emerges; 304s cost nothing."""
     etag = ""
-    with Emerging(console, SEARCH) as view:
+    with Emerging(console) as view:
         while True:
             answer = client.get(f"/v1/searches/{search_id}", headers={"If-None-Match": etag} if etag else {})
             if answer.status_code == httpx.codes.OK:

@@ -12,8 +12,15 @@ from rich.text import Text
 _STAGES = {
     "search": "searching",
     "finetune": "training on, shrunk",
-    "scratch": "its widths from scratch",
+    "compare": "networks that nobody searched for, of that size",
     "export": "exporting",
+}
+_NAMES = {
+    "found": "found, trained on",
+    "scratch": "found widths, from scratch",
+    "flat": "equal widths",
+    "scaled": "superstructure, scaled",
+    "linear": "best linear, closed form",
 }
 _BAR = 56
 _SHADES = " ·░▒▓█"
@@ -22,14 +29,8 @@ _SHADES = " ·░▒▓█"
 class Emerging:
     """The active neurons of every layer while they emerge; plain lines where there is no terminal."""
 
-    def __init__(self, console: Console, spec: dict[str, Any]) -> None:
+    def __init__(self, console: Console) -> None:
         self.console = console
-        budget, finetune = spec["budget"], spec["finetune"]
-        self._epochs = {
-            "search": budget["epochs"],
-            "finetune": finetune["epochs"],
-            "scratch": finetune["scratch_epochs"],
-        }
         self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
         self._said: tuple[Any, ...] = ()
 
@@ -66,19 +67,17 @@ class Emerging:
     def _drawing(self, search: dict[str, Any]) -> Group:
         progress = search["progress"]
         stage, epoch = progress["stage"], progress["epoch"] or 0
-        before = {"search": 0, "finetune": 1, "scratch": 2, "export": 3}.get(stage or "search", 0)
-        done = sum(list(self._epochs.values())[:before]) + (epoch if stage in self._epochs else 0)
         table = Table.grid(padding=(0, 2))
         for layer in search["layers"]:
             active = layer["active"] or 0
             filled = round(_BAR * active / layer["width"])
             centred = Text(("█" * max(filled, 1 if active else 0)).center(_BAR), style="blue")
             table.add_row(layer["name"], centred, f"{active:4d} of {layer['width']}")
-        total = sum(self._epochs.values())
+        total = progress["epochs"] or 1
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            ProgressBar(total=total, completed=done, width=_BAR),
-            f"{done * 100 // total} %{_eta(progress)}",
+            ProgressBar(total=total, completed=epoch, width=_BAR),
+            f"{epoch * 100 // total} %{_eta(progress)}",
         )
         counter = f" {epoch}/{progress['epochs']}" if progress["epochs"] else ""
         return Group(f"{_STAGES.get(stage or '', search['status'])}{counter}", head, table)
@@ -127,8 +126,9 @@ def pictures(console: Console, example: dict[str, list[list[float]]]) -> None:
 
 
 def _name(candidate: dict[str, Any], winner: str) -> str:
-    name = {"found": "found, trained on", "scratch": "found widths from scratch"}[candidate["name"]]
-    return f"{name} (delivered)" if candidate["name"] == winner else name
+    name = _NAMES.get(candidate["name"], candidate["name"])
+    name += f" ({'–'.join(map(str, candidate['widths']))})" if candidate["widths"] else ""
+    return f"{name}, delivered" if candidate["name"] == winner else name
 
 
 def _shade(value: float) -> str:

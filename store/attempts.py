@@ -211,6 +211,9 @@ class Attempt:
         the search is then cancelled, and nothing is published.
         """
         model = next(artifact.stored for artifact in artifacts if artifact.name == bundle)
+        won: Mapping[str, Any] = next(
+            (c for c in result.get("candidates", ()) if c["name"] == result.get("winner")), {}
+        )
         with write(self.engine) as tx:
             number = self._end(
                 tx,
@@ -219,6 +222,7 @@ class Attempt:
                 result=finite(result),
                 bundle_name=bundle,
                 bundle_sha256=model.sha256,
+                **_given(parameters=won.get("parameters"), macs=won.get("macs")),
             )
             if number is None:
                 return False

@@ -21,7 +21,8 @@ SPEC: dict[str, Any] = {
     "data": "digits",
     "method": {"lr": 0.003, "density": 0.1, "lam": 0.2},
     "budget": {"epochs": 12, "batch_size": 32},
-    "finetune": {"epochs": 3, "scratch_epochs": 3},
+    "finetune": {"epochs": 3},
+    "compare": ["scratch"],
     "seed": 3,
 }
 

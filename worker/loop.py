@@ -112,6 +112,7 @@ class Loop:
             counts=counts,
             parameters=parameters(graph, sized),
             macs=macs(graph, sized),
+            share=training.watched,
             seed=training.seed,
             trial=None if searching else training.name.split("/", 2)[2],
             seconds=training.seconds,

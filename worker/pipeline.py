@@ -85,8 +85,9 @@ class Pipeline:
         network.to(self.device)
         steps = self.spec.budget.epochs * self.batches
         kind = how.schedule or ("constant" if target is None else "cosine")
-        stepper = optimizer(network, how)
+        stepper, whole = optimizer(network, how), parameters(self.graph)
         search = self._training("search", network, stepper, Schedule(kind, how.lr), steps, seed)
+        search.watch = lambda: parameters(self.graph, active_counts(network)) / whole
         if target is not None:
             assert isinstance(stepper, BregmanOptimizer)
             budget = Budget(network, stepper, target, steps)

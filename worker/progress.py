@@ -42,6 +42,8 @@ class EpochDone(Message):
     counts: dict[str, int]
     parameters: int
     macs: int
+    share: float | None = None
+    """Mean share of the superstructure's parameters that were in use during the epoch's steps."""
     seed: int
     trial: str | None = None
     """Which training it is an epoch of, where a stage has several."""

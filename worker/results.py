@@ -40,6 +40,7 @@ def result(spec: SearchSpec, outcome: Outcome, metric: str) -> dict[str, Any]:
             }
             for k, snapshot in enumerate(outcome.path)
         ],
+        "dense_epochs": sum(epoch["share"] or 0.0 for epoch in outcome.history if epoch["stage"] == "search"),
         "comparison_epochs": outcome.comparison_epochs,
         "notes": outcome.notes,
     }

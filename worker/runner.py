@@ -227,7 +227,7 @@ class Runner:
                     plan = searches.get(tx, attempt.search_id).layers
                 attempt.record_epoch(
                     active=[message.counts.get(layer["name"], layer["width"]) for layer in plan],
-                    **message.model_dump(exclude={"kind", "counts", "seed", "trial"}),
+                    **message.model_dump(exclude={"kind", "counts", "seed", "trial", "share"}),
                 )
 
     def _publish(self, attempt: Attempt, folder: Folder, finished: Finished) -> None:

@@ -19,6 +19,7 @@ from worker.seeds import stream
 
 EVALUATION_BATCH = 512
 WARM_UP = 20  # steps
+WATCH_EVERY = 10  # steps
 
 
 class Schedule:
@@ -66,7 +67,8 @@ class Training:
 
     An epoch goes once through the training split; the last one ends with the steps. With `keep_best` the weights with
     the lowest validation loss are kept in `best`, those before the first step included where `measure_start` says so;
-    without, the last ones are. `after_step` is called with the number of steps done, after every step.
+    without, the last ones are. `after_step` is called with the number of steps done, after every step; `watch` every
+    10 steps, and `watched` is the mean of what it said in this epoch.
 
     The network lies on any device; samples stay on the CPU, and so does all that is random.
     """
@@ -86,6 +88,7 @@ class Training:
         keep_best: bool = False,
         measure_start: bool = False,
         after_step: Callable[[int], None] | None = None,
+        watch: Callable[[], float] | None = None,
     ) -> None:
         self.name, self.network, self.optimizer, self.schedule = name, network, optimizer, schedule
         self.objective, self.samples, self.steps, self.seed = objective, samples, steps, seed
@@ -93,7 +96,8 @@ class Training:
         self.batches = batches_of(samples, batch_size)
         self.epochs = math.ceil(steps / self.batches)
         self.device = next(network.parameters()).device
-        self.after_step = after_step
+        self.after_step, self.watch = after_step, watch
+        self._watched: list[float] = [0.0, 0.0]  # sum and number
         self.epoch = 0  # epochs done
         self.batch = 0  # batches done in this one
         self._loss_sum = 0.0
@@ -110,6 +114,11 @@ class Training:
         """Steps done."""
         return min(self.steps, self.epoch * self.batches + self.batch)
 
+    @property
+    def watched(self) -> float | None:
+        """Mean of what `watch` said in the last epoch, or this one so far."""
+        return self._watched[0] / self._watched[1] if self._watched[1] else None
+
     def lr(self) -> float:
         """The step size of the next step."""
         return self.schedule.lr(self.done, self.steps)
@@ -119,6 +128,8 @@ class Training:
 
         Raises SearchFailed where the loss is not finite.
         """
+        if self.batch == 0:
+            self._watched = [0.0, 0.0]
         order = torch.randperm(len(self.samples.train), generator=stream(self.seed, self.name, "order", self.epoch))
         self.network.train()
         batches = min(self.batches, self.steps - self.epoch * self.batches)
@@ -129,6 +140,8 @@ class Training:
             self.batch += 1
             if self.after_step is not None:
                 self.after_step(self.done)
+            if self.watch is not None and (self.done % WATCH_EVERY == 0 or self.batch == batches):
+                self._watched = [self._watched[0] + self.watch(), self._watched[1] + 1]
             self.seconds += time.monotonic() - started
             between()
         started = time.monotonic()
@@ -158,6 +171,7 @@ class Training:
             "batch": self.batch,
             "loss_sum": self._loss_sum,
             "seconds": self.seconds,
+            "watched": self._watched,
             "best_loss": self.best_loss if self.best is not None else None,
             "schedule": [self.schedule.factor, self.schedule.waited],
             "schedule_best": self.schedule.best if math.isfinite(self.schedule.best) else None,
@@ -171,7 +185,7 @@ class Training:
         self.best = under("best", tensors) or None
         self.best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
         self.epoch, self.batch, self._loss_sum = values["epoch"], values["batch"], values["loss_sum"]
-        self.seconds = values["seconds"]
+        self.seconds, self._watched = values["seconds"], values["watched"]
         self.schedule.factor, self.schedule.waited = values["schedule"]
         self.schedule.best = math.inf if values["schedule_best"] is None else values["schedule_best"]
 

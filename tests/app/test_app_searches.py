@@ -190,9 +190,9 @@ async def test_an_estimate_queues_nothing(client, body, service):
     estimate = answered.json()
     assert answered.status_code == 200
     assert estimate["parameters"] == 65 * 32 + 33 * 16 + 17 * 64
-    assert estimate["smallest"] == 65 + 2 + 2 * 64
+    assert estimate["possible"]["parameters"] == {"smallest": 65 + 2 + 2 * 64, "largest": estimate["parameters"]}
     assert estimate["macs"] == 64 * 32 + 32 * 16 + 16 * 64
-    assert estimate["epochs"] == {"search": 30, "finetune": 10, "scratch": 40, "total": 80}
+    assert estimate["epochs"] == {"search": 30, "finetune": 10, "compare": 80, "seeds": 1}
     assert estimate["layers"][-1] == {"name": "head", "width": 64, "searched": False}
     assert 0 < estimate["memory_bytes"] < estimate["memory_limit_bytes"]
     assert estimate["seconds_guess"] > 0

@@ -62,7 +62,7 @@ def test_a_frozen_worker_comes_back_while_another_has_published(machines, calm):
     freeze(machines, frozen, *trainers)
     machines.start("home-b")
     machines.wait(search_id, lambda s: s.attempt == 2 and s.state == "running")
-    machines.wait(search_id, lambda s: s.stage in ("finetune", "scratch", "export") or s.state == "succeeded")
+    machines.wait(search_id, lambda s: s.stage in ("finetune", "compare", "export") or s.state == "succeeded")
     for process in (*trainers, frozen):
         process.send_signal(signal.SIGCONT)
     found = machines.wait_state(search_id, "succeeded", "failed")
