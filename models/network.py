@@ -100,13 +100,20 @@ class Network(nn.Module):
         return self.outputs.restore(out) if self.outputs is not None else out
 
 
+HEAD = 0.1  # of the head's deviation √(1 / fan_in) in a dense start
+
+
 def he_(network: Network, generator: torch.Generator) -> Network:
-    """Dense start: He's normal weights for hidden layers, √(1 / fan_in) for the head, biases 0. Returns `network`."""
+    """Dense start: He's normal weights for hidden layers, a tenth of √(1 / fan_in) for the head, biases 0.
+
+    A head of full size makes noise as large as the targets, which training first has to unlearn: on MNIST with noise of
+    0.3 a network of one hidden layer was four times as far from the clean images after 8 epochs. Returns `network`.
+    """
     layers = list(network.graph.layers())
     with torch.no_grad():
         for node in layers:
             linear = network.layer(node)
-            gain = 1.0 if node is layers[-1] else math.sqrt(2.0)
+            gain = HEAD if node is layers[-1] else math.sqrt(2.0)
             draw = torch.randn(linear.weight.shape, generator=generator)
             linear.weight.copy_(draw * (gain / math.sqrt(linear.in_features)))
             linear.bias.zero_()

@@ -106,7 +106,9 @@ def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:
         found = min(count, spec.target.limit(graph))
     kept = len(spec.rivals) + 2 * len(spec.all_seeds)
     searching = _SEARCH_COPIES * count + _PATH_COPIES * found
+    widest = max(node.width for node in graph.nodes)
+    closed_form = 7 * 8 * widest**2 if "linear" in spec.rivals and widest <= 4096 else 0
     ending = (_EXPORT_COPIES + _PATH_COPIES + kept) * found
     entries = sum(node.width for node in graph.nodes)
     activations = 3 * FLOAT * entries * spec.budget.batch_size  # before and after σ, and the gradient
-    return RUNTIME + FLOAT * max(searching, ending) + activations + data.bytes
+    return RUNTIME + max(FLOAT * searching, FLOAT * ending, closed_form) + activations + data.bytes

@@ -87,8 +87,8 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
             "## What it cost",
             "",
             f"Per seed {spec.search_epochs} epochs of search, in which as much of the superstructure was in use as in "
-            f"{result['dense_epochs'] / len(spec.all_seeds):.3g} epochs of all of it, and {spec.finetune.epochs} epochs "
-            f"of training on, in batches of {spec.budget.batch_size}; the comparison took "
+            f"{result['dense_epochs'] / len(spec.all_seeds):.3g} epochs of all of it, and {spec.finetune.epochs} of "
+            f"training on, in batches of {spec.budget.batch_size}; the comparison took "
             f"{_comparison(result, spec.full_epochs)}.",
             "",
             "## Limits",

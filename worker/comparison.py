@@ -2,13 +2,28 @@
 
 from collections.abc import Sequence
 
+from models.network import Affine
 from spec import SIZES, Graph, Measure, SearchSpec
 from spec.rivals import rivals
+from worker.objective import Objective
 from worker.outcome import Candidate, Found
 from worker.race import RATES, Arm
+from worker.samples import Samples
 
 SCRATCH = "scratch"
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def outputs(spec: SearchSpec, objective: Objective, samples: Samples) -> Affine | None:
+    """Mean and deviation that a network's outputs are given in: those of the targets, where it can be told.
+
+    Of regression targets by column, of images by channel. Not where the outputs are searched or end in an activation:
+    there 0 has a meaning of its own.
+    """
+    if objective.std is not None:
+        return samples.outputs
+    plain = spec.superstructure.output_activation == "none" and not spec.superstructure.group_head
+    return samples.inputs if objective.squared and plain else None
 
 
 def arms(spec: SearchSpec, shapes: Shapes, found: Found, limit: int) -> tuple[list[Arm], dict[str, Graph]]:
@@ -18,6 +33,7 @@ def arms(spec: SearchSpec, shapes: Shapes, found: Found, limit: int) -> tuple[li
     """
     measure: Measure = "macs" if spec.target is not None and spec.target.measure == "macs" else "parameters"
     graphs: dict[str, Graph] = {}
+    seen: set[tuple[int, ...]] = set()
     named: list[tuple[str, str]] = []
     for name in spec.rivals:
         if name == "linear":
@@ -29,6 +45,9 @@ def arms(spec: SearchSpec, shapes: Shapes, found: Found, limit: int) -> tuple[li
         for rival in rivals(
             name, spec.superstructure, *shapes, lambda graph: SIZES[measure](graph, None), limit, seed=found.seed
         ):
+            if rival.superstructure.widths in seen:
+                continue  # such as `scaled`, where the superstructure is flat
+            seen.add(rival.superstructure.widths)
             graphs[rival.name] = rival.superstructure.graph(*shapes)
             named.append((name, rival.name))
     every = [Arm(name, shape, factor * spec.finetune.lr) for name, shape in named for factor in RATES]
@@ -47,5 +66,9 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
                 early = spec.budget.noise_level is not None
                 said.append(below + ("it ended at the noise level" if early else "no group that still fits had moved"))
     there = {candidate.name for candidate in candidates}
-    said += [f"{name} has no network of this size" for name in spec.rivals if name not in there]
+    said += [
+        f"{name} has no network of this size, or only one that another name has"
+        for name in spec.rivals
+        if name not in there
+    ]
     return said

@@ -40,6 +40,7 @@ class Pipeline:
         self.folder, self.samples, self.spec = folder, samples, job.spec
         self.device = torch.device(job.device)
         self.objective = objective(self.spec.task, None if samples.outputs is None else samples.outputs.std)
+        samples.outputs = comparison.outputs(self.spec, self.objective, samples)
         shape = samples.shape
         self.shapes = shape.shape, output_shape(self.spec.task, shape)
         self.graph: Graph = self.spec.superstructure.graph(*self.shapes)
