@@ -13,6 +13,8 @@ from spec import SIZES, Graph, Target
 
 GROWTH = 0.6  # of the steps, over which the budget grows linearly; then neurons compete for what there is
 EVERY = 10  # steps
+COST = 0.0
+START = 0.5
 _ENTRY = 1.01  # how far above its threshold a group is lifted that comes in at the end
 
 
@@ -49,12 +51,16 @@ class Budget:
 
     def keep(self, step: int) -> None:
         """Choose λ for the state after `step` steps, and let θ follow from the dual."""
-        scores = [group["regularizer"].scores(self._duals(group))[0] for group in self._groups()]
+        weights = self._weights()
+        scores = [
+            group["regularizer"].scores(self._duals(group))[0] / weight
+            for group, weight in zip(self._groups(), weights, strict=True)
+        ]
         lams = quantile_lams(
             scores, lambda counts: self.size(dict(zip(self.layers, counts, strict=True))), self.allowed(step)
         )
-        for group, lam in zip(self._groups(), lams, strict=True):
-            group["regularizer"].lam = lam
+        for group, weight, lam in zip(self._groups(), weights, lams, strict=True):
+            group["regularizer"].lam = lam * weight
         self.optimizer.apply_prox()
 
     def fill(self) -> None:
@@ -73,6 +79,14 @@ class Budget:
             counts[self.layers[best[1]]] += 1
             self._lift(*best[1:])
         self.optimizer.apply_prox()
+
+    def _weights(self) -> list[float]:
+        """How much larger λ is for the neurons of a layer than for the mean: by a power of what one more costs."""
+        counts = active_counts(self.network)
+        now = int(self.size(counts))
+        costs = [self._with_one_more(counts, layer) - now for layer in self.layers]
+        mean = sum(costs) / len(costs)
+        return [(cost / mean) ** COST for cost in costs]
 
     def lams(self) -> list[float]:
         """λ of every searched layer."""
@@ -111,5 +125,5 @@ def start_density(graph: Graph, target: Target, density: float) -> float:
     for _ in range(50):
         middle = (low + high) / 2
         counts = {node.name: max(1, math.ceil(middle * node.width)) for node in graph.searched()}
-        low, high = (middle, high) if 2 * target.size(graph, counts) <= target.limit(graph) else (low, middle)
+        low, high = (middle, high) if target.size(graph, counts) <= START * target.limit(graph) else (low, middle)
     return density if high == density else low
