@@ -10,7 +10,7 @@ TIE = 1e-5
 
 
 def quantile_lams(
-    scores: Sequence[Tensor], size: Callable[[list[Tensor]], Tensor], limit: float, *, least: int = 1
+    scores: Sequence[Tensor], size: Callable[[list[Tensor]], Tensor], limit: float, *, least: int | Sequence[int] = 1
 ) -> list[float]:
     r"""A λ for every layer, all the same where possible, so that the awake groups have at most the size ``limit``.
 
@@ -24,10 +24,11 @@ def quantile_lams(
         size: the size that belongs to counts of groups: takes one int64 tensor (n,) a layer, gives a tensor (n,); it
             must not fall when a count rises.
         limit: what ``size`` may be at most; where even the least groups are larger, they alone are in.
-        least: groups of each layer that are always in.
+        least: groups that are always in, the same for all layers or one number a layer.
     """
     ordered = [layer.detach().double().cpu().sort(descending=True).values for layer in scores]
-    first = torch.tensor([min(least, len(layer)) for layer in ordered])
+    floors = [least] * len(ordered) if isinstance(least, int) else least
+    first = torch.tensor([min(n, len(layer)) for n, layer in zip(floors, ordered, strict=True)])
     rest = torch.cat([layer[n:] for layer, n in zip(ordered, first.tolist(), strict=True)])
     owner = torch.cat(
         [torch.full((len(layer) - int(n),), i) for i, (layer, n) in enumerate(zip(ordered, first, strict=True))]

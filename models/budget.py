@@ -12,6 +12,7 @@ from models.network import Network
 from spec import SIZES, Graph, Target
 
 GROWTH = 0.6  # of the steps, over which the budget grows linearly; then neurons compete for what there is
+LEAST = 0.5  # of what a layer began with; it never has fewer
 EVERY = 10  # steps
 COST = 0.0
 START = 0.5
@@ -29,6 +30,8 @@ class Budget:
         self.network, self.optimizer, self.measure, self.steps = network, optimizer, target.measure, steps
         self.limit = target.limit(network.graph)
         self.layers = [node.name for node in network.graph.searched()]
+        begun = active_counts(network)
+        self.least = [max(1, int(LEAST * begun[layer])) for layer in self.layers]
         self.start = min(self.limit, self.size(active_counts(network)))
         self.keep(0)
 
@@ -57,7 +60,10 @@ class Budget:
             for group, weight in zip(self._groups(), weights, strict=True)
         ]
         lams = quantile_lams(
-            scores, lambda counts: self.size(dict(zip(self.layers, counts, strict=True))), self.allowed(step)
+            scores,
+            lambda counts: self.size(dict(zip(self.layers, counts, strict=True))),
+            self.allowed(step),
+            least=self.least,
         )
         for group, weight, lam in zip(self._groups(), weights, lams, strict=True):
             group["regularizer"].lam = lam * weight

@@ -37,6 +37,17 @@ def active_counts(network: Network) -> dict[str, int]:
     return {name: int(mask.sum()) for name, mask in active_masks(network).items()}
 
 
+def cut_(network: Network, threshold: float) -> None:
+    """Set the groups of the searched layers to 0 whose root mean square is at most `threshold`."""
+    for group in parameter_groups(network, 0.0):
+        regularizer = group.get("regularizer")
+        if regularizer is not None:
+            (scores,) = regularizer.scores(group["params"])
+            with torch.no_grad():
+                for param in group["params"]:
+                    param[scores <= threshold] = 0.0
+
+
 def sparse_start_(network: Network, *, density: float, scale: float, generator: torch.Generator) -> None:
     """Begin a search: a share `density` of every searched layer's groups awake, the rest at exactly 0.
 

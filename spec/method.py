@@ -64,6 +64,13 @@ class LinBreg(Method):
     momentum: Beta = 0.9
 
 
+class LamSchedule(Strict):
+    """λ moves from `method.lam` to `end` over the steps of the search (continuation)."""
+
+    end: Weight
+    shape: Literal["linear", "geometric", "cosine"] = "geometric"
+
+
 class ProxAdam(Method):
     """Baseline: Adam followed by the proximal map, from a dense start."""
 
@@ -72,6 +79,7 @@ class ProxAdam(Method):
     default_lam = 1e-3
     density: Density = 1.0
     init_scale: Scale = 1.0
+    lam_schedule: LamSchedule | None = None
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
 
@@ -82,6 +90,48 @@ class ProxSGD(Method):
     optimizer: Literal["proxsgd"]
     lr: LearningRate = 0.1
     default_lam = 1e-3
+    density: Density = 1.0
+    init_scale: Scale = 1.0
+    lam_schedule: LamSchedule | None = None
+    momentum: Beta = 0.0
+
+
+class Lasso(Method):
+    """Baseline: descent on loss and regulariser together, from a dense start. Nothing becomes exactly zero by itself."""
+
+    optimizer: Literal["lasso"]
+    base: Literal["adam", "sgd"] = "adam"
+    lr: LearningRate = 1e-3
+    default_lam = 1e-4
+    density: Density = 1.0
+    init_scale: Scale = 1.0
+    cut: Annotated[float, Field(ge=0, le=100)] | None = None
+    """Groups whose root mean square is at most this are removed when the search has ended; `lr` where not given."""
+
+    @property
+    def threshold(self) -> float:
+        """The root mean square at which groups are removed."""
+        return self.lr if self.cut is None else self.cut
+
+
+class Adam(Method):
+    """Baseline: Adam without a regulariser. Nothing sleeps unless it begins asleep."""
+
+    optimizer: Literal["adam"]
+    lr: LearningRate = 1e-3
+    default_lam = 0.0
+    density: Density = 1.0
+    init_scale: Scale = 1.0
+    betas: Betas = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
+
+
+class SGD(Method):
+    """Baseline: stochastic gradient descent without a regulariser."""
+
+    optimizer: Literal["sgd"]
+    lr: LearningRate = 0.1
+    default_lam = 0.0
     density: Density = 1.0
     init_scale: Scale = 1.0
     momentum: Beta = 0.0
@@ -97,7 +147,10 @@ AnyMethod = Annotated[
     Annotated[AdaBreg, Tag("adabreg")]
     | Annotated[LinBreg, Tag("linbreg")]
     | Annotated[ProxAdam, Tag("proxadam")]
-    | Annotated[ProxSGD, Tag("proxsgd")],
+    | Annotated[ProxSGD, Tag("proxsgd")]
+    | Annotated[Lasso, Tag("lasso")]
+    | Annotated[Adam, Tag("adam")]
+    | Annotated[SGD, Tag("sgd")],
     Discriminator(_optimizer),
 ]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from spec.base import SpecError
 from spec.data import DataShape
 from spec.graph import Graph, macs, parameters
-from spec.method import AdaBreg, LinBreg
+from spec.method import SGD, AdaBreg, Adam, LinBreg, ProxAdam, ProxSGD
 from spec.search import SearchSpec
 from spec.target import Measure, possible
 from spec.task import Classify, output_shape
@@ -44,6 +44,7 @@ def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
     sizes = possible(graph)
     _check_target(spec, graph, sizes)
     _check_comparison(spec)
+    _check_method(spec)
     memory = _memory(spec, graph, data, count)
     if memory > memory_limit:
         raise SpecError(
@@ -97,6 +98,17 @@ def _check_comparison(spec: SearchSpec) -> None:
         )
     if spec.seeds is not None and spec.seed not in (0, spec.seeds[0]):
         raise SpecError(("seeds",), "give either seed or seeds")
+
+
+def _check_method(spec: SearchSpec) -> None:
+    how = spec.method
+    if isinstance(how, Adam | SGD) and how.lam:
+        raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
+    schedule = how.lam_schedule if isinstance(how, ProxAdam | ProxSGD) else None
+    if schedule is not None and schedule.shape == "geometric" and not (how.start_lam and schedule.end):
+        raise SpecError(
+            ("method", "lam_schedule"), "a geometric schedule goes from one λ above 0 to another; take linear or cosine"
+        )
 
 
 def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:

@@ -10,17 +10,18 @@ import torch
 
 from linbreg import BregmanOptimizer
 from models.budget import Budget, start_density
-from models.groups import active_counts, sparse_start_
+from models.groups import active_counts, cut_, sparse_start_
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink
 from spec import Graph, macs, parameters
+from spec.method import Lasso
 from spec.task import output_shape
 from worker import comparison, linear
 from worker.failure import SearchFailed, died
 from worker.job import Folder, Job
 from worker.loop import Loop, on_cpu
 from worker.objective import objective
-from worker.optimizers import optimizer
+from worker.optimizers import lam_schedule, optimizer
 from worker.outcome import Candidate, Found, Outcome, Scores, contenders
 from worker.path import Path, read
 from worker.progress import Message, Stage
@@ -93,7 +94,11 @@ class Pipeline:
             assert isinstance(stepper, BregmanOptimizer)
             budget = Budget(network, stepper, target, steps)
             search.after_step = lambda done: budget.after(done, ends_epoch=done % self.batches == 0)
+        elif (moving := lam_schedule(stepper, how, steps)) is not None:
+            search.after_step = moving.go_to
         self.loop.train("search", search)
+        if isinstance(how, Lasso):
+            cut_(network, how.threshold)
         large = on_cpu(network)
         try:
             small = shrink(large)
