@@ -1,6 +1,6 @@
 """A search, as it is posted: the one type that the API, the client and the worker agree on."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -35,6 +35,8 @@ class SearchSpec(Strict):
     """Everything random follows from it: the same search gives the same architecture on the same kind of CPU."""
     priority: int = Field(default=0, ge=-100, le=100)
     """Of the searches that wait, those with the highest are taken first."""
+    device: Literal["cpu", "cuda"] | None = None
+    """What trains it, wherever it is moved: a GPU does not round as a CPU does. Left out, the service's default."""
     metadata: Annotated[dict[Key, Value], Field(max_length=16)] = Field(default_factory=dict)
     """Up to 16 pairs of text, kept with the search."""
 

@@ -13,12 +13,25 @@ class Objective(ABC):
     """A task on batches: `x` is (batch, *sample shape) in the data's units, `y` labels or targets, if any."""
 
     metric: ClassVar[str]
+    squared: ClassVar[bool]
+    """Whether the loss is the mean square of output − target, in units of `std` where that is not None."""
+    sigma: float = 0.0
+    """Standard deviation of the white noise on the network's input."""
+    std: torch.Tensor | None = None
+    """Standard deviations of the training targets, (targets,), for a task whose outputs are such targets."""
 
     @abstractmethod
+    def clean(self, x: torch.Tensor, y: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The network's input without its noise, and the target; the same tensor where they are equal."""
+
     def pair(
         self, x: torch.Tensor, y: torch.Tensor | None, noise: torch.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The network's input and its target; `noise` feeds whatever is random."""
+        given, target = self.clean(x, y)
+        if self.sigma:
+            given = torch.randn(given.shape, generator=noise).mul_(self.sigma).add_(given)
+        return given, target
 
     @abstractmethod
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -33,6 +46,7 @@ class _Reconstruct(Objective):
     """Mean squared error to the clean sample; PSNR by sample, for a range of [0, 1], averaged over samples."""
 
     metric = "psnr"
+    squared = True
 
     def loss(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return F.mse_loss(output, target)
@@ -43,20 +57,13 @@ class _Reconstruct(Objective):
 
 
 class _Autoencode(_Reconstruct):
-    def pair(
-        self, x: torch.Tensor, y: torch.Tensor | None, noise: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def clean(self, x: torch.Tensor, y: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         return x, x
 
 
-class _Denoise(_Reconstruct):
+class _Denoise(_Autoencode):
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma
-
-    def pair(
-        self, x: torch.Tensor, y: torch.Tensor | None, noise: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.randn(x.shape, generator=noise).mul_(self.sigma).add_(x), x
 
 
 class _Deblur(_Reconstruct):
@@ -68,23 +75,20 @@ class _Deblur(_Reconstruct):
         profile = torch.exp(-line.square() / (2 * width**2))
         self.kernel = torch.outer(profile, profile) / profile.sum() ** 2
 
-    def pair(
-        self, x: torch.Tensor, y: torch.Tensor | None, noise: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def clean(self, x: torch.Tensor, y: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         margin, channels = len(self.kernel) // 2, x.shape[1]
         mirrored = F.pad(x, (margin,) * 4, mode="reflect")
         blurred = F.conv2d(mirrored, self.kernel.expand(channels, 1, -1, -1), groups=channels)
-        return torch.randn(x.shape, generator=noise).mul_(self.sigma).add_(blurred), x
+        return blurred, x
 
 
 class _Classify(Objective):
     """Cross-entropy; accuracy."""
 
     metric = "accuracy"
+    squared = False
 
-    def pair(
-        self, x: torch.Tensor, y: torch.Tensor | None, noise: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def clean(self, x: torch.Tensor, y: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         assert y is not None
         return x, y
 
@@ -99,13 +103,14 @@ class _Regress(Objective):
     """Mean squared error of targets in units of their standard deviation; the metric is in the targets' own units."""
 
     metric = "mse"
+    squared = True
+
+    std: torch.Tensor
 
     def __init__(self, std: torch.Tensor) -> None:
         self.std = std
 
-    def pair(
-        self, x: torch.Tensor, y: torch.Tensor | None, noise: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def clean(self, x: torch.Tensor, y: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         assert y is not None
         return x, y
 
