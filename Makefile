@@ -23,9 +23,9 @@ serve: $(STAMP)
 test: $(STAMP)
 	$(BIN)/pytest --durations=5
 
-# On PostgreSQL too: the database that the URL names is emptied.
+# All of them on PostgreSQL, and 300 histories: BREGNAS_TEST_POSTGRES names a server, else one is started.
 test-postgres: $(STAMP)
-	BREGNAS_TEST_POSTGRES=$${BREGNAS_TEST_POSTGRES:?a URL of a database for tests} $(BIN)/pytest tests/store tests/app tests/house
+	BREGNAS_LONG=1 $(BIN)/pytest --durations=5 --database postgresql
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -40,7 +40,7 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m bench.autoencoders
 
-# Long fault runs: what is killed, and what that costs. PROVE="--searches 20 --kills 100" for the whole of it.
+# Long fault runs: what is killed, and what that costs. PROVE="--searches 20 --kills 100 --epochs 30" is the whole of it, with --postgres on that.
 prove: $(STAMP)
 	$(BIN)/python -m bench.prove $(PROVE)
 

@@ -34,6 +34,9 @@ def accept(
 ) -> searches.Search:
     """Queue a search, or give the one that was made under this key; `request` tells apart what the key was used for."""
     plan = estimates.planned(spec, service, tenant)
+    asked = f"{request}\n{spec.model_dump_json()}"
+    device = spec.device or service.settings.queue
+    spec = spec.model_copy(update={"device": device})
 
     def make(tx: Connection) -> searches.Search:
         estimates.hold_data(tx, spec, tenant)
@@ -44,7 +47,7 @@ def accept(
             spec=spec.model_dump(mode="json"),
             metadata=spec.metadata,
             layers=[searches.Layer(node.name, node.width, node.searched) for node in plan.graph.layers()],
-            queue=service.settings.queue,
+            queue=device,  # each kind has a queue of its own
             superstructure=spec.superstructure.kind,
             task=spec.task.kind,
             data=spec.data,
@@ -56,7 +59,6 @@ def accept(
             tenant=tenant,
         )
 
-    asked = f"{request}\n{spec.model_dump_json()}"
     with write(service.engine) as tx:
         made, is_new = (make(tx), True) if key is None else _once(tx, tenant, key, asked, make)
     _log.info("accepted" if is_new else "replayed", search_id=made.id)

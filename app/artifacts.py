@@ -72,7 +72,6 @@ _ANY = _download({"*/*": _BYTES["application/octet-stream"]})
     responses=responses(_MODEL, 404, 409, 416, 422, 503),
     openapi_extra={"parameters": [_RANGE]},
 )
-@router.head("/searches/{id}/model", include_in_schema=False)
 async def download_model(
     search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep, candidate: Candidate = None
 ) -> Response:
@@ -111,7 +110,6 @@ def list_artifacts(search_id: SearchId, service: ServiceDep, tenant: TenantDep) 
     responses=responses(_ANY, 404, 416, 422, 503),
     openapi_extra={"parameters": [_RANGE]},
 )
-@router.head("/searches/{id}/artifacts/{name}", include_in_schema=False)
 async def download_artifact(
     search_id: SearchId, name: Name, request: Request, service: ServiceDep, tenant: TenantDep
 ) -> Response:
@@ -161,8 +159,6 @@ async def _send(service: Service, request: Request, artifact: searches.Artifact)
     span = _range(request, etag, artifact.size)
     start, end = span or (0, artifact.size)
     headers["Content-Length"] = str(end - start)
-    if request.method == "HEAD":
-        return Response(headers=headers, media_type=artifact.media_type)
     if span:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{artifact.size}"
     chunks = await service.artifacts.open(artifact.key, start, end)
@@ -172,7 +168,7 @@ async def _send(service: Service, request: Request, artifact: searches.Artifact)
 def _range(request: Request, etag: str, size: int) -> tuple[int, int] | None:
     """The half-open range asked for; None for the whole: no range, several, or of another version of the file."""
     given = re.fullmatch(r"bytes=\s*([0-9]{0,18})-([0-9]{0,18})\s*", request.headers.get("range", ""))
-    if request.method == "HEAD" or given is None or request.headers.get("if-range", etag) != etag:
+    if given is None or request.headers.get("if-range", etag) != etag:
         return None
     first, last = given[1], given[2]
     if first and last and int(last) < int(first):

@@ -6,7 +6,7 @@ text was wrong. Here the text goes to pydantic as it came.
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
 import anyio
@@ -21,7 +21,12 @@ _DROPPED_BYTES = 100_000_000
 _DROPPED_S = 5
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_DIGITS = 4300  # of an integer; longer ones the parser does not read
+_HUGE = object()  # stands for one that is longer
+
+# What the parser says, without where.
 _TOO_DEEP = "recursion limit exceeded"
+_TOO_LARGE = "number out of range"
 
 REQUEST_BODY: dict[str, Any] = {
     "required": True,
@@ -74,6 +79,11 @@ def _check_type(request: Request) -> None:
             errors=[(("header", "Content-Type"), "must be application/json")],
             headers={"Accept": "application/json"},
         )
+    check_encoding(request)
+
+
+def check_encoding(request: Request) -> None:
+    """Refuse a compressed body: what it would unpack to cannot be bounded by its length."""
     encoding = request.headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise Refusal(
@@ -124,28 +134,35 @@ def not_json(raw: bytes, why: str) -> Refusal:
     """The refusal of a text that the parser refused with `why`."""
     if why.startswith(_TOO_DEEP):
         return invalid([((), f"nested too deeply ({why.removeprefix(_TOO_DEEP).strip()}); a search has four levels")])
-    for loc in _surrogates(raw):
+    if why.startswith(_TOO_LARGE) and (loc := _first(raw, lambda value: value is _HUGE)) is not None:
+        return invalid([(loc, f"is a number of more than {_DIGITS:,} digits; nothing in a search is that large")])
+    if (loc := _first(raw, _is_half)) is not None:
         return invalid([(loc, "holds half of a surrogate pair, which is no character; write the character itself")])
     if raw.startswith(b"\xef\xbb\xbf"):
         why = "it begins with a byte order mark; save it without one"
     return Refusal(400, "invalid_json", f"the body is not valid JSON: {why or 'it is empty'}")
 
 
-def _surrogates(raw: bytes) -> list[tuple[str | int, ...]]:
-    """Where the text is wrong for no other reason than lone surrogates: the paths of the first of them."""
+def _first(raw: bytes, is_wrong: Callable[[Any], bool]) -> tuple[str | int, ...] | None:
+    """The path of a key or value that is wrong, if the text is wrong for no other reason than such ones."""
     try:
-        document = json.loads(raw)
+        document = json.loads(raw, parse_int=lambda text: int(text) if len(text) <= _DIGITS else _HUGE)
     except (ValueError, RecursionError):
-        return []
-    found: list[tuple[str | int, ...]] = []
+        return None
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), document)]
-    while waiting and not found:
+    while waiting:
         loc, value = waiting.pop()
-        if isinstance(value, str) and _SURROGATE.search(value):
-            found.append(loc)
-        elif isinstance(value, list):
+        if is_wrong(value):
+            return loc
+        if isinstance(value, list):
             waiting += [((*loc, index), item) for index, item in enumerate(value)]
         elif isinstance(value, dict):
-            found += [(*loc, key) for key in value if _SURROGATE.search(key)]
-            waiting += [((*loc, key), item) for key, item in value.items()]
-    return found[:1]
+            for key, item in value.items():
+                if is_wrong(key):
+                    return (*loc, key)
+                waiting.append(((*loc, key), item))
+    return None
+
+
+def _is_half(value: Any) -> bool:
+    return isinstance(value, str) and _SURROGATE.search(value) is not None

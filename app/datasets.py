@@ -1,18 +1,21 @@
 """Data sets: upload one, list what there is to search on, look at one, delete one."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 import structlog
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, WouldBlock, to_thread
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from app import schemas, uploads
 from app.answers import answer
 from app.auth import TenantDep
+from app.body import drop
 from app.dataset_documents import DataSet, of_catalogue, of_upload
 from app.form import FIELD, receive
 from app.openapi import responses
-from app.problems import Refusal
+from app.problems import Refusal, unavailable
 from app.service import ServiceDep
 from datasets import listing, names
 from store import datasets
@@ -63,6 +66,8 @@ _FORM: dict[str, Any] = {
     },
 }
 
+_MOST = 4
+_uploads = CapacityLimiter(_MOST)  # each may take as much of the disk as is allowed, twice
 _checks = CapacityLimiter(2)  # a check may take some GiB
 
 _log = structlog.get_logger("app")
@@ -73,7 +78,7 @@ _log = structlog.get_logger("app")
     operation_id="create_dataset",
     summary="Upload a data set",
     status_code=201,
-    responses=responses(_MADE, 400, 413, 415, 422, 503),
+    responses=responses(_MADE, 400, 408, 413, 415, 422, 503),
     openapi_extra={"requestBody": _FORM},
 )
 async def create_dataset(request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
@@ -81,13 +86,30 @@ async def create_dataset(request: Request, service: ServiceDep, tenant: TenantDe
 
     The images of a zip lie in one folder; or in a folder a class; or in `image/` and `label/` under the same names.
     """
-    with uploads.folder(service) as place:
-        received = await receive(request, place / uploads.FILE, service.settings.upload_limit)
-        known = await to_thread.run_sync(uploads.known, service, tenant, received)
-        if known is not None:
-            return answer(of_upload(known, with_previews=True), 200, _location(known))
-        made, is_new = await to_thread.run_sync(uploads.register, service, tenant, received, place, limiter=_checks)
+    async with _place(request):
+        with uploads.folder(service) as place:
+            received = await receive(request, place / uploads.FILE, service.settings.upload_limit)
+            known = await to_thread.run_sync(uploads.known, service, tenant, received)
+            if known is not None:
+                return answer(of_upload(known, with_previews=True), 200, _location(known))
+            made, is_new = await to_thread.run_sync(uploads.register, service, tenant, received, place, limiter=_checks)
     return answer(of_upload(made, with_previews=True), 201 if is_new else 200, _location(made))
+
+
+@asynccontextmanager
+async def _place(request: Request) -> AsyncIterator[None]:
+    """One of the few places for uploads; where all are taken the caller is sent away for now."""
+    try:
+        _uploads.acquire_on_behalf_of_nowait(request)
+    except WouldBlock:
+        await drop(request, request.stream())
+        raise unavailable(
+            "too_many_uploads", f"{_MOST} data sets are being uploaded already; nothing was stored, send it again soon"
+        ) from None
+    try:
+        yield
+    finally:
+        _uploads.release_on_behalf_of(request)
 
 
 @router.get(
@@ -144,7 +166,7 @@ def delete_dataset(name: NameOrId, service: ServiceDep, tenant: TenantDep) -> Re
     try:
         service.artifacts.delete([key])
     except StoreUnavailable as error:
-        # The set is gone, which is what was asked for. Its file goes when the service starts the next time.
+        # The set is gone, which is what was asked for. Its file goes when a worker tidies up.
         _log.warning("dataset_file_left", dataset_id=name, error=str(error))
     return Response(status_code=204)
 

@@ -5,6 +5,7 @@ before a search is known to exist, so its response and format are used, and the 
 """
 
 import asyncio
+import random
 import re
 import time
 from collections.abc import AsyncIterator
@@ -30,7 +31,9 @@ router = APIRouter(tags=["searches"])
 
 POLL_S = 0.5
 PING_S = 15.0
+_AWAY_S = 2.0
 _RETRY_MS = 2000
+_WAITS = b": the database cannot be used at present; the stream goes on when it can\n\n"
 _BATCH = 100
 _LARGEST = 2**63 - 1
 
@@ -91,15 +94,18 @@ async def _stream(service: Service, caller: Caller, search_id: str, cursor: int)
         except searches.NotFound:
             return  # deleted meanwhile, or the key was revoked
         except SQLAlchemyError as error:
-            _log.warning("stream_broken", search_id=search_id, error=str(error)[:500])
-            return  # the caller comes again with the last id
+            _log.warning("stream_waits", search_id=search_id, error=str(error)[:500])
+            yield _WAITS
+            spoke = time.monotonic()
+            await asyncio.sleep(_AWAY_S)
+            continue
         for event in events:
             cursor, spoke = event.id, time.monotonic()
             yield format_sse_event(data_str=event.model_dump_json(), event=event.kind, id=str(event.id))
         if ended and len(events) < _BATCH:
             return
         if len(events) < _BATCH:
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_S * random.uniform(0.5, 1.5))  # streams that began together do not stay so
         if time.monotonic() - spoke > PING_S:
             spoke = time.monotonic()
             yield KEEPALIVE_COMMENT
@@ -111,7 +117,7 @@ def _next(service: Service, caller: Caller, search_id: str, after: int) -> tuple
         if caller.key_id is not None and not keys.is_valid(tx, caller.key_id):
             raise searches.NotFound(search_id)  # a stream may outlive its key
         tenant = caller.tenant
-        ended = searches.get(tx, search_id, tenant=tenant).state in TERMINAL
+        ended = searches.glance(tx, search_id, tenant=tenant)[0] in TERMINAL
         page = searches.events(tx, search_id, after=after, limit=_BATCH, tenant=tenant)
     return [_shown(event) for event in page.items], ended
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import anyio
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from app.body import drop
+from app.body import check_encoding, drop
 from app.problems import Refusal, invalid
 
 FIELD: Final = "file"
+SILENT_S: float = 60.0
 _OVERHEAD: Final = 64 << 10  # bytes of a form besides the file
 _PIECE: Final = 1 << 20
 _LONGEST_NAME: Final = 100
@@ -36,10 +38,11 @@ class Received:
 
 
 async def receive(request: Request, target: Path, limit: int) -> Received:
-    """Write the file in the body of a request to `target`; refuses with 400, 413, 415 or 422 and says why."""
+    """Write the file in the body of a request to `target`; refuses with 400, 408, 413, 415 or 422 and says why."""
     chunks = request.stream()
     try:
         boundary = _boundary(request)
+        check_encoding(request)
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > limit + _OVERHEAD:
             raise _too_large(limit)
@@ -72,13 +75,30 @@ async def _read(chunks: AsyncIterator[bytes], boundary: bytes, target: Path, lim
     with target.open("wb") as file:
         form = _Form(boundary, file, limit)
         waiting = bytearray()
-        async for chunk in chunks:
+        async for chunk in _in_time(chunks):
             waiting += chunk
             if len(waiting) >= _PIECE:
                 await run_in_threadpool(form.feed, bytes(waiting))
                 waiting.clear()
         await run_in_threadpool(form.feed, bytes(waiting))
         return await run_in_threadpool(form.end)
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces as they come; refuses a sender that has fallen silent, who would keep others from sending."""
+    while True:
+        with anyio.move_on_after(SILENT_S) as silence:
+            chunk = await anext(chunks, None)
+        if silence.cancelled_caught:
+            raise Refusal(
+                408,
+                "upload_stalled",
+                f"nothing came for {SILENT_S:g} seconds; nothing was stored, send the file again",
+                headers={"Connection": "close"},
+            )
+        if chunk is None:
+            return
+        yield chunk
 
 
 class _Form:

@@ -23,6 +23,7 @@ from app import (
     uploads,
 )
 from app.auth import OPEN, Gate
+from app.head import Head
 from app.query import known_query
 from app.requests import RequestIds
 from app.service import Service
@@ -56,6 +57,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(health.router, dependencies=[Depends(known_query)])
     app.include_router(metrics.router, dependencies=[Depends(known_query)])
     problems.install(app)
+    app.add_middleware(Head)  # the innermost: who counts or logs sees what was asked
     app.add_middleware(Gate, service=service)
     app.state.metrics = metrics.Metrics()
     app.add_middleware(metrics.Measure, metrics=app.state.metrics)

@@ -190,7 +190,7 @@ def install(app: FastAPI) -> None:
 def _allowed(app: FastAPI, request: Request) -> list[str]:
     # The framework names the methods of the first route of the path alone.
     def offers(method: str) -> bool:
-        scope = {**request.scope, "method": method}
+        scope = {**request.scope, "method": "GET" if method == "HEAD" else method}
         return any(route.matches(scope)[0] is Match.FULL for route in app.router.routes)
 
     return [method for method in _METHODS if offers(method)]

@@ -120,9 +120,11 @@ def list_searches(
 def get_search(search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with the search as it is now, or with 304 where `If-None-Match` has its ETag."""
     with read(service.engine) as tx:
+        etag = tag(searches.glance(tx, search_id, tenant=tenant)[1])
+        if is_known(request, etag):
+            return not_modified(etag)
         found = searches.get(tx, search_id, tenant=tenant)
-    etag = tag(found.version)
-    return not_modified(etag) if is_known(request, etag) else shown(found)
+    return shown(found)
 
 
 @router.get(
@@ -142,7 +144,7 @@ def get_search(search_id: SearchId, request: Request, service: ServiceDep, tenan
 def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with the whole time series, by columns."""
     with read(service.engine) as tx:
-        etag = tag("layers", searches.get(tx, search_id, tenant=tenant).version)
+        etag = tag("layers", searches.glance(tx, search_id, tenant=tenant)[1])
         if is_known(request, etag):
             return not_modified(etag)
         history = searches.history(tx, search_id, tenant=tenant)

@@ -3,10 +3,11 @@
 import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from store.queue import QUEUES
+from store.settings import LOG_LEVELS, one_of
 from store.settings import Settings as StoreSettings
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -22,7 +23,7 @@ class Settings:
     port: int = 8000
     memory_limit: int = 8 * 2**30
     queue: str = "cpu"
-    """Where accepted searches wait: for workers on CPUs, or on GPUs (`cuda`)."""
+    """The device of searches that name none, and the queue in which they wait for its workers: `cpu` or `cuda`."""
     log_level: str = "info"
     upload_limit: int = 2 * 2**30
     """Bytes of the largest data set that may be uploaded."""
@@ -40,15 +41,15 @@ class Settings:
         """
         environment = os.environ
         host = environment.get("HOST") or "127.0.0.1"
-        forced = _one_of(environment, "BREGNAS_REQUIRE_KEY", ("0", "1")) == "1"
+        forced = one_of("BREGNAS_REQUIRE_KEY", ("0", "1")) == "1"
         return cls(
             store=StoreSettings.from_environment(),
             host=host,
             port=_port(environment),
             memory_limit=_size(environment, "BREGNAS_MEMORY_LIMIT", "8GiB"),
             upload_limit=_size(environment, "BREGNAS_UPLOAD_LIMIT", "2GiB"),
-            queue=_one_of(environment, "BREGNAS_QUEUE", QUEUES),
-            log_level=_one_of(environment, "BREGNAS_LOG_LEVEL", ("info", "debug", "warning", "error")),
+            queue=one_of("BREGNAS_QUEUE", QUEUES),
+            log_level=one_of("BREGNAS_LOG_LEVEL", LOG_LEVELS),
             require_key=forced or not is_loopback(host),
             hosts=_hosts(environment),
         )
@@ -84,10 +85,3 @@ def _size(environment: Mapping[str, str], name: str, default: str) -> int:
     if found is None or unit is None or float(found[1]) <= 0:
         raise ValueError(f"{name}={given} is not a size; give bytes or a size like 8GiB or 500MB")
     return int(float(found[1]) * unit)
-
-
-def _one_of(environment: Mapping[str, str], name: str, known: Sequence[str]) -> str:
-    given = environment.get(name) or known[0]
-    if given not in known:
-        raise ValueError(f"{name}={given} is not known; give one of {', '.join(known)}")
-    return given

@@ -18,8 +18,10 @@ from types import FrameType
 
 import structlog
 
-GRACE_S = 20.0
-"""What children have to end by themselves before they are killed; a second Ctrl-C kills at once."""
+GRACE_S = 50.0
+"""What children have to end by themselves before they are killed; a second Ctrl-C kills at once.
+
+More than a worker takes at most: it writes a last checkpoint, copies it and hands its search back."""
 
 _LOOK_S = 0.1
 _STEADY_S = 10.0  # who lived that long did not fail at its start: it is restarted at once

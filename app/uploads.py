@@ -1,14 +1,14 @@
 """How does an uploaded file become a data set? Received, checked by a process of its own, stored, and only then named.
 
 Each upload has a folder of its own in BREGNAS_HOME/uploads, locked while it is worked on, and removed whatever
-happens; what a killed process left behind is removed when the next one starts.
+happens; what a killed process left behind is removed when the next one starts. An object whose row was never written
+is removed by the workers' tidying (`store.retention`).
 """
 
 import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,8 +29,6 @@ from store.database import read, write
 FILE: Final = "upload"
 CHECKED: Final = "data.npz"
 _LOCK: Final = "lock"
-_AT_ONCE: Final = 500
-_YOUNG_S: Final = 3600  # a file without a row may be one whose row is written next
 
 _log = structlog.get_logger("app")
 
@@ -96,19 +94,12 @@ def register(service: Service, tenant: str, received: Received, place: Path) -> 
     return made, True
 
 
-def tidy(service: Service, young_s: float = _YOUNG_S) -> None:
-    """Remove what killed processes left: folders that nobody has locked, and older files that no row names."""
+def tidy(service: Service) -> None:
+    """Remove what killed processes left on this disk: folders that nobody has locked."""
     root = _root(service)
     for left in root.iterdir() if root.is_dir() else ():
         if not _is_locked(left / _LOCK):
             shutil.rmtree(left, ignore_errors=True)
-    stored = {key.split("/")[1]: key for key, at in service.artifacts.keys("datasets") if time.time() - at > young_s}
-    ids = list(stored)
-    for begin in range(0, len(ids), _AT_ONCE):
-        some = ids[begin : begin + _AT_ONCE]
-        with read(service.engine) as tx:
-            kept = datasets.existing(tx, some)
-        service.artifacts.delete(stored[dataset_id] for dataset_id in some if dataset_id not in kept)
 
 
 def _root(service: Service) -> Path:

@@ -51,9 +51,9 @@ def _check_directory(file: BinaryIO, name: str, longest: int, holding: str) -> N
     tail = file.read()
     end = tail[-_END_BYTES:]
     if len(end) < _END_BYTES or not end.startswith(END):
-        raise DataInvalid(f"{name} is cut short, or something follows after its zip directory")
+        raise DataInvalid(f"{name} is cut short, or something follows after its zip directory; zip the files anew")
     if tail.startswith(_ZIP64_LOCATOR):
-        raise DataInvalid(f"{name} is a zip64 archive, which {holding} does not need")
+        raise DataInvalid(f"{name} is a zip64 archive, which {holding} does not need; send at most 65,535 files")
     directory, begins = struct.unpack("<II", end[12:20])
     if directory > longest:
         raise DataInvalid(f"{name} has a zip directory of {directory:,} bytes; {holding} needs at most {longest:,}")

@@ -45,7 +45,10 @@ def main() -> int:
     except OSError:  # in writing: whatever reading raises has become a refusal
         return CANNOT_WRITE
     outcome["peak_bytes"] = _peak()
-    (folder / "report.json").write_text(json.dumps(outcome))
+    try:
+        (folder / "report.json").write_text(json.dumps(outcome))
+    except OSError:
+        return CANNOT_WRITE
     return 0
 
 

@@ -139,6 +139,6 @@ def _said(headers: Sequence[Picture], channels: int, *, numbered: bool) -> tuple
         "have transparency, which was drawn onto white": sum(p.transparent for p in headers) if not numbered else 0,
         "are CMYK or YCbCr and were turned into RGB": sum(p.converted for p in headers),
         "are grey among colour ones and were read as RGB": sum(p.grey for p in headers) if channels == 3 else 0,
-        "say in EXIF that they are rotated, which was not done": sum(p.rotated for p in headers),
+        "were turned as their EXIF says": sum(p.turned for p in headers),
     }
     return tuple(f"{count:,} of {len(headers):,} images {words}" for words, count in counts.items() if count)

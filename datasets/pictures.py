@@ -1,7 +1,8 @@
 """Reads one image through Pillow: its header first, its pixels only when its size is known to be harmless.
 
 PNG, JPEG, BMP, PPM and TIFF, by content. Pixels come as grey (1, H, W) or colour (3, H, W): palettes are looked up,
-transparency is drawn onto white, 16-bit grey stays 16-bit; 16-bit colour Pillow reads with 8 bits.
+transparency is drawn onto white, 16-bit grey stays 16-bit; 16-bit colour Pillow reads with 8 bits. A JPEG is turned as
+its EXIF says, as every viewer shows it (Pillow itself does so for TIFF).
 """
 
 import io
@@ -13,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from datasets.errors import DataInvalid, printable, refusing
 from datasets.recognise import HEAD, named
@@ -23,7 +24,8 @@ MAX_PIXELS: Final = 1 << 24  # of one image: 4096 × 4096
 _GREY: Final = ("1", "L", "LA", "I;16", "I;16B", "I;16L", "I")
 _COLOUR: Final = ("RGB", "RGBA", "CMYK", "YCbCr")
 _PALETTE: Final = ("P", "PA")
-_ROTATION: Final = 274  # the EXIF tag
+_ORIENTATION: Final = 274  # the EXIF tag
+_SIDEWAYS: Final = (5, 6, 7, 8)
 
 # Pillow's own limit warns at one size and raises at another; ours refuses in words, in `header`.
 Image.MAX_IMAGE_PIXELS = None
@@ -31,7 +33,10 @@ Image.MAX_IMAGE_PIXELS = None
 
 @dataclass(frozen=True)
 class Picture:
-    """What an image's header says. `grey` needs one channel; `deep` is 16-bit grey; `narrowed` 16-bit colour."""
+    """What an image's header says. `grey` needs one channel; `deep` is 16-bit grey; `narrowed` 16-bit colour.
+
+    `width` and `height` are those of the image as it is shown, turned where it is `turned`.
+    """
 
     width: int
     height: int
@@ -41,7 +46,7 @@ class Picture:
     transparent: bool
     narrowed: bool
     converted: bool
-    rotated: bool
+    turned: bool
 
 
 def header(raw: bytes, name: str) -> Picture:
@@ -55,6 +60,9 @@ def header(raw: bytes, name: str) -> Picture:
         frames: int = getattr(image, "n_frames", 1)
         if frames > 1:
             raise DataInvalid(f"{name} holds {frames} pictures (an animation or pages); save each alone")
+        orientation = image.getexif().get(_ORIENTATION, 1) if image.format == "JPEG" else 1
+        if orientation in _SIDEWAYS:
+            width, height = height, width
         palette = image.mode in _PALETTE
         deep = image.mode.startswith("I")
         return Picture(
@@ -66,7 +74,7 @@ def header(raw: bytes, name: str) -> Picture:
             transparent=image.mode in ("LA", "PA", "RGBA") or ("transparency" in image.info and not deep),
             narrowed=image.format == "PNG" and raw[24:25] == b"\x10" and not deep,
             converted=image.mode in ("CMYK", "YCbCr"),
-            rotated=image.format == "JPEG" and image.getexif().get(_ROTATION, 1) != 1,
+            turned=orientation != 1,
         )
 
 
@@ -75,7 +83,7 @@ def pixels(raw: bytes, name: str, picture: Picture, channels: int) -> NDArray[An
     with _opened(raw, name) as image:
         if picture.deep:
             return _deep(np.asarray(image), name)[None]
-        drawn: Image.Image = image
+        drawn: Image.Image = ImageOps.exif_transpose(image) if picture.turned else image
         if picture.transparent:
             drawn = Image.new("RGBA", image.size, "white")
             drawn.alpha_composite(image.convert("RGBA"))

@@ -17,14 +17,17 @@ Networks*, JMLR 23(192), 2022.
 from linbreg.adabreg import AdaBreg
 from linbreg.bregman import BregmanOptimizer
 from linbreg.budget import quantile_lams
+from linbreg.counts import Sparsity, sparsity
 from linbreg.groups import GroupL1, KernelGroupL1
 from linbreg.initialization import sparse_rows_
 from linbreg.l1 import L1
+from linbreg.lasso import LassoAdam, LassoSGD
 from linbreg.linbreg import LinBreg
 from linbreg.nuclear import Nuclear
 from linbreg.optimizer import RegularizedOptimizer
 from linbreg.proximal import ProxAdam, ProxSGD
 from linbreg.regularizer import Regularizer
+from linbreg.schedule import LambdaSchedule
 from linbreg.serialization import pack_state, unpack_state
 
 __all__ = [
@@ -33,14 +36,19 @@ __all__ = [
     "BregmanOptimizer",
     "GroupL1",
     "KernelGroupL1",
+    "LambdaSchedule",
+    "LassoAdam",
+    "LassoSGD",
     "LinBreg",
     "Nuclear",
     "ProxAdam",
     "ProxSGD",
     "RegularizedOptimizer",
     "Regularizer",
+    "Sparsity",
     "pack_state",
     "quantile_lams",
     "sparse_rows_",
+    "sparsity",
     "unpack_state",
 ]

@@ -32,7 +32,9 @@ class AdaBreg(BregmanOptimizer):
 
     With J ≡ 0 and δ = 1 this is :class:`torch.optim.Adam`. Both bias corrections are there, as in the paper; the
     authors' published figures come from code that left out the first. It selects by the consistency of the
-    signs of g and not by its size: noise alone wakes everything after about (λ/τ)² steps unless lr decays.
+    signs of g and not by its size: noise alone wakes everything after about (λ/τ)² steps unless lr decays. A
+    param group with a large ``eps`` (1) selects by size: where it outweighs √s the step is that of
+    :class:`LinBreg` with momentum β₁. A few scalars, such as skips, want that.
 
     From `A Bregman Learning Framework for Sparse Neural Networks`__ (Bungert, Roith, Tenbrinck, Burger, JMLR
     23(192), 2022), Algorithm 3.

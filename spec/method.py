@@ -97,7 +97,7 @@ class ProxSGD(Method):
 
 
 class Lasso(Method):
-    """Baseline: descent on loss and regulariser together, from a dense start. Nothing becomes exactly zero by itself."""
+    """Baseline: descent on loss and regulariser together, from a dense start. It finds no exact zeros by itself."""
 
     optimizer: Literal["lasso"]
     base: Literal["adam", "sgd"] = "adam"

@@ -60,6 +60,8 @@ class SearchSpec(Strict):
     """Where to begin in place of a search; set by `POST /v1/searches/{id}/path/{k}`."""
     priority: int = Field(default=0, ge=-100, le=100)
     """Of the searches that wait, those with the highest are taken first."""
+    device: Literal["cpu", "cuda"] | None = None
+    """What trains it, wherever it is moved: a GPU does not round as a CPU does. Left out, the service's default."""
     metadata: Annotated[dict[Key, Value], Field(max_length=16)] = Field(default_factory=dict)
     """Up to 16 pairs of text, kept with the search."""
 

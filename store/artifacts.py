@@ -15,8 +15,9 @@ import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -24,6 +25,13 @@ from obstore.store import LocalStore, from_url
 
 CHUNK: Final = 1 << 20
 _MULTIPART: Final = 8 * CHUNK  # larger files are sent in parts and never held in memory
+
+# A store that is away is said to be within seconds; a worker asks again by itself, and so does a caller.
+_RETRY: Final[Any] = {
+    "max_retries": 2,
+    "retry_timeout": timedelta(seconds=20),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=2), "base": 2},
+}
 
 
 class ArtifactMissing(Exception):
@@ -53,15 +61,17 @@ class Artifacts:
 
     def __init__(self, url_or_folder: str | Path) -> None:
         text = str(url_or_folder)
+        self._folder: Path | None = None
         if "://" in text and not text.startswith("file://"):
-            self._folder = None
             with _named(text):
-                self._store = from_url(text)
+                self._store = from_url(text, retry_config=_RETRY)
         else:
             self._folder = Path(text.removeprefix("file://")).absolute()
-            with _named(text):
+            try:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._store = LocalStore(self._folder)
+            except (BaseError, OSError, ValueError) as error:
+                raise StoreUnavailable(f"{text} cannot be used as a folder: {error}") from error
 
     @classmethod
     def default(cls, home: Path) -> "Artifacts":
@@ -79,7 +89,7 @@ class Artifacts:
     def _put(self, prefix: str, source: Path | bytes) -> Stored:
         sha256, size = _digest(source)
         key = f"{prefix}/{sha256}"
-        with _named(key):
+        with self._at(key):
             try:
                 # "create" sends in one piece. For a large file an equal object may be written over instead.
                 if size <= _MULTIPART:
@@ -88,24 +98,26 @@ class Artifacts:
                     obstore.put(self._store, key, source, use_multipart=True, max_concurrency=2)
             except AlreadyExistsError:
                 pass  # the same key is the same content
+            except FileNotFoundError as error:  # the bucket's name, not the key's: it is not there (yet)
+                raise StoreUnavailable(f"{key}: {error}") from error
             if self._folder is not None:
                 _make_durable(self._folder / key)
         return Stored(key, sha256, size)
 
     def get(self, key: str) -> bytes:
         """Read a whole object into memory."""
-        with _named(key):
+        with self._at(key):
             return bytes(obstore.get(self._store, key).bytes())
 
     def size(self, key: str) -> int:
         """How many bytes it has."""
-        with _named(key):
+        with self._at(key):
             return int(obstore.head(self._store, key)["size"])
 
     def fetch(self, key: str, path: Path) -> None:
         """Copy an object to a file, in pieces; the file appears only when it is whole."""
         partial = path.with_name(path.name + ".partial")
-        with _named(key):
+        with self._at(key):
             chunks = iter(obstore.get(self._store, key).stream(min_chunk_size=CHUNK))
         try:
             with partial.open("wb") as file:
@@ -120,7 +132,7 @@ class Artifacts:
 
         A missing object is noticed here, before the first chunk: in time for an honest status code.
         """
-        with _named(key):
+        with self._at(key):
             span = (start, (await obstore.head_async(self._store, key))["size"] if end is None else end)
             if span[0] >= span[1]:
                 return _chunks(key, None)
@@ -130,21 +142,29 @@ class Artifacts:
     def delete(self, keys: Iterable[str]) -> None:
         """Delete objects; one that is already gone is no error."""
         for key in keys:
-            with _named(key), suppress(FileNotFoundError):
+            with self._at(key), suppress(FileNotFoundError):
                 obstore.delete(self._store, key)
 
     def keys(self, prefix: str) -> Iterator[tuple[str, float]]:
         """All keys under a prefix, with when they were written (Unix seconds, by the store's clock)."""
-        with _named(prefix):
+        with self._at(prefix):
             for batch in obstore.list(self._store, prefix):
                 for item in batch:
                     yield item["path"], item["last_modified"].timestamp()
 
     def delete_search(self, search_id: str) -> None:
         """Delete all objects of a search, those included that no row knows of."""
-        with _named(f"searches/{search_id}"):
+        with self._at(f"searches/{search_id}"):
             found = [item["path"] for batch in obstore.list(self._store, f"searches/{search_id}") for item in batch]
         self.delete(found)
+
+    @contextmanager
+    def _at(self, key: str) -> Iterator[None]:
+        """Say what goes wrong with a key. A folder that is gone is a store that is away: it is not made anew."""
+        if self._folder is not None and not self._folder.is_dir():
+            raise StoreUnavailable(f"the folder {self._folder} is not there")
+        with _named(key):
+            yield
 
 
 def _next(key: str, chunks: Iterator[bytes]) -> bytes | None:

@@ -32,8 +32,8 @@ from store.finite import finite
 from store.layers import Layer as Layer
 from store.moves import LIMIT, hand_back
 from store.moves import Moved as Moved
+from store.moves import Watch as Watch
 from store.moves import move_from as move_from
-from store.moves import move_silent as move_silent
 from store.states import ACTIVE, TERMINAL, WISHES, State, before
 
 

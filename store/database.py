@@ -7,7 +7,7 @@ all threads of a process; a connection belongs to the thread that opened it. Aft
 exception. On SQLite a writing transaction takes the only write lock at its beginning (BEGIN IMMEDIATE: no upgrade can
 fail half-way) and waits up to 30 s for it; a reading one takes none, and sees one moment of the database.
 
-Errors: SQLAlchemy's, unwrapped; `OperationalError` means that the database is away or locked.
+Errors: SQLAlchemy's, unwrapped; `OperationalError` means that the database is away, locked, or without its tables.
 """
 
 import sqlite3
@@ -24,6 +24,7 @@ from sqlalchemy import (
     Connection,
     Double,
     Engine,
+    ExceptionContext,
     Table,
     create_engine,
     event,
@@ -31,12 +32,21 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 _AFTER_COMMIT = "bregnas_after_commit"
 _READS = "bregnas_reads"
 _WAL_S = 30.0
+_ANSWERS = {  # libpq's words: a server that does not answer is away, which the system alone would take minutes to say
+    "connect_timeout": 5,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+_UNDEFINED_TABLE = "42P01"
 _MIGRATION_LOCK = 0x62726567_6E6173  # "bregnas": one migrator at a time on PostgreSQL
 
 
@@ -55,7 +65,7 @@ def connect(url: str) -> Engine:
     """Make the engine for a URL; nothing is connected yet. The folder of a SQLite file is created."""
     full = full_url(url)
     if make_url(full).get_backend_name() == "postgresql":
-        return create_engine(full, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        return _postgresql(full)
     return _sqlite(full, foreign_keys=True)
 
 
@@ -157,6 +167,20 @@ def _scripts() -> Path:
     if found is None or found.origin is None:
         raise RuntimeError("the package `migrations` is not installed beside `store`")
     return Path(found.origin).parent
+
+
+def _postgresql(url: str) -> Engine:
+    answers = {name: value for name, value in _ANSWERS.items() if name not in make_url(url).query}
+    engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=answers)
+
+    @event.listens_for(engine, "handle_error")
+    def _as_sqlite_says(context: ExceptionContext) -> OperationalError | None:
+        # Tables that are not made yet are no error of ours, and SQLite does not call them one.
+        if getattr(context.original_exception, "sqlstate", None) == _UNDEFINED_TABLE:
+            return OperationalError(context.statement, context.parameters, context.original_exception)
+        return None
+
+    return engine
 
 
 def _sqlite(url: str, *, foreign_keys: bool) -> Engine:

@@ -4,19 +4,23 @@ It is moved: in one transaction its attempt is raised, where that is still the c
 attempt is queued. Any number of sweepers may do this at once, on any machine: one of them wins, and the worker that
 was thought dead is fenced off from that moment on (`store.attempts`). The old entry is dropped afterwards.
 
-Two rules say that a worker is gone, both by the database's clock:
+Two rules say that a worker is gone, for as long as a `Watch` has seen it so:
 
-- a search that was started: its attempt's heartbeat is silent;
-- a search that was queued: the queue has given its entry away (or lost it) long ago, and nobody has called
-  `Attempt.start`, which is the first thing a worker does. So it died between the two, or failed there.
+- a search that was started: its attempt's heartbeat stays the same;
+- a search that was queued: the queue has given its entry away (or lost it), and nobody has called `Attempt.start`,
+  which is the first thing a worker does. So it died between the two, or failed there.
+
+How long that is, the watcher's own steady clock says. Clocks that can be set, the database's included, are not asked:
+one that jumps by an hour makes nobody dead, and the dead not alive.
 
 A user's wish is fulfilled rather than moved: cancelling → cancelled, pausing → paused. A search lost `limit` times
 without a new checkpoint in between fails with the code `worker_lost`, lest it take one worker after the other.
 
-Threads: all functions may be called from any thread.
+Threads: all functions may be called from any thread; a `Watch` belongs to one.
 """
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -51,23 +55,67 @@ class Moved:
     """What the search is now: queued, cancelled, paused or failed."""
 
 
-def move_silent(engine: Engine, older_than_s: float, limit: int = LIMIT) -> list[Moved]:
-    """Move every search that nobody has worked on for `older_than_s` seconds."""
-    a = tables.attempts
-    silent = a.c.heartbeat_at < now() - older_than_s
-    return [
-        *_move_active(engine, silent, limit),
-        *_move_all(engine, _stranded(engine, older_than_s), limit),
-    ]
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """What a search looks like while nobody is heard of: the same heartbeat, or none and no worker to wait for."""
+
+    search_id: str
+    attempt: int
+    heartbeat: float | None
+
+
+class Watch:
+    """Moves what nobody works on: whatever looks the same in every sweep for longer than `silent_s` seconds.
+
+    Sweep at intervals well below half of that: a sweep that comes later after the one before it begins anew, since
+    what held the watcher up (a frozen machine, a locked database) may have held up the watched.
+    """
+
+    def __init__(self, engine: Engine, silent_s: float, steady: Callable[[], float] = time.monotonic) -> None:
+        self.engine, self.silent_s, self.steady = engine, silent_s, steady
+        self._since: dict[_Sign, float] = {}
+        self._swept_at = steady()
+
+    def forget(self) -> None:
+        """Begin anew: the database was away, and nobody could be heard of."""
+        self._since = {}
+
+    def sweep(self, limit: int = LIMIT) -> list[Moved]:
+        """Look at all that is under way, and move what has been silent for too long."""
+        started, stranded = _started(self.engine), _stranded(self.engine)
+        at = self.steady()
+        if at - self._swept_at > self.silent_s / 2:
+            self.forget()
+        self._swept_at = at
+        self._since = {sign: self._since.get(sign, at) for sign in (*started, *stranded)}
+        silent = {sign for sign, since in self._since.items() if at - since > self.silent_s}
+        moves = [
+            *(self._move_started(sign, started[sign], limit) for sign in started if sign in silent),
+            *(
+                _move(self.engine, sign.search_id, sign.attempt, "queued", limit=limit)
+                for sign in stranded
+                if sign in silent
+            ),
+        ]
+        return [moved for moved in moves if moved]
+
+    def _move_started(self, sign: _Sign, state: State, limit: int) -> Moved | None:
+        s, a = tables.searches, tables.attempts
+        still = select(a.c.search).where(
+            a.c.search == s.c.number, a.c.attempt == s.c.attempt, a.c.heartbeat_at == sign.heartbeat
+        )
+        return _move(self.engine, sign.search_id, sign.attempt, state, only_if=still.exists(), limit=limit)
 
 
 def move_from(engine: Engine, worker: str, limit: int = LIMIT) -> list[Moved]:
     """Move at once everything that a worker has which is known to be dead (its process was seen to end)."""
-    never_started = [(entry.search_id, entry.attempt) for entry in queue.taken_by(engine, worker)]
-    return [
-        *_move_active(engine, tables.attempts.c.worker == worker, limit),
-        *_move_all(engine, never_started, limit),
-    ]
+    s, a = tables.searches, tables.attempts
+    with read(engine) as tx:
+        had = select(s.c.id, s.c.attempt, s.c.state).join(a, (a.c.search == s.c.number) & (a.c.attempt == s.c.attempt))
+        started = tx.execute(had.where(s.c.state.in_(ACTIVE), a.c.worker == worker)).all()
+    taken = [(entry.search_id, entry.attempt, "queued") for entry in queue.taken_by(engine, worker)]
+    moves = (_move(engine, *attempt, limit=limit) for attempt in (*started, *taken))
+    return [moved for moved in moves if moved]
 
 
 def hand_back(engine: Engine, search_id: str, attempt: int) -> Moved | None:
@@ -78,47 +126,26 @@ def hand_back(engine: Engine, search_id: str, attempt: int) -> Moved | None:
     return None
 
 
-def _move_active(engine: Engine, gone: ColumnElement[bool], limit: int) -> list[Moved]:
-    """Move the active searches whose current attempt fulfils `gone`, asked again at the moment of the move."""
+def _started(engine: Engine) -> dict[_Sign, State]:
+    """The searches that a worker has, with their states."""
     s, a = tables.searches, tables.attempts
     with read(engine) as tx:
         found = tx.execute(
-            select(s.c.id, s.c.attempt, s.c.state)
+            select(s.c.id, s.c.attempt, a.c.heartbeat_at, s.c.state)
             .join(a, (a.c.search == s.c.number) & (a.c.attempt == s.c.attempt))
-            .where(s.c.state.in_(ACTIVE), gone)
+            .where(s.c.state.in_(ACTIVE))
         ).all()
-    still = select(a.c.search).where(a.c.search == s.c.number, a.c.attempt == s.c.attempt, gone).exists()
-    moves = (_move(engine, *row, only_if=still, limit=limit) for row in found)
-    return [moved for moved in moves if moved]
+    return {_Sign(search_id, attempt, heartbeat): state for search_id, attempt, heartbeat, state in found}
 
 
-def _move_all(engine: Engine, queued: Iterable[tuple[str, int]], limit: int) -> list[Moved]:
-    moves = (_move(engine, *attempt, "queued", limit=limit) for attempt in queued)
-    return [moved for moved in moves if moved]
-
-
-def _stranded(engine: Engine, older_than_s: float) -> list[tuple[str, int]]:
-    """Find the queued searches that no worker will ever start."""
+def _stranded(engine: Engine) -> list[_Sign]:
+    """The queued searches that no worker will start, unless one has just taken them."""
     s = tables.searches
     with read(engine) as tx:
-        moment = tx.execute(select(now())).scalar_one()
-        queued = [
-            (row.id, row.attempt)
-            for row in tx.execute(
-                select(s.c.id, s.c.attempt)
-                .where(s.c.state == "queued", s.c.updated_at < moment - older_than_s)
-                .order_by(s.c.id)
-                .limit(_OLDEST)
-            )
-        ]
+        waiting = select(s.c.id, s.c.attempt).where(s.c.state == "queued").order_by(s.c.id).limit(_OLDEST)
+        queued = [(row.id, row.attempt) for row in tx.execute(waiting)]
     entries = queue.entries(engine, queued)
-    return [attempt for attempt in queued if _is_stranded(entries.get(attempt), moment - older_than_s)]
-
-
-def _is_stranded(entry: queue.Entry | None, moment: float) -> bool:
-    if entry is None:
-        return True
-    return not entry.waiting and entry.taken_at is not None and entry.taken_at < moment
+    return [_Sign(*attempt, None) for attempt in queued if attempt not in entries or not entries[attempt].waiting]
 
 
 def _move(

@@ -35,7 +35,7 @@ APPLICATION_VERSION: Final = "1"
 WORKFLOW: Final = "run_search"
 POLLING_S: Final = 0.2
 QUEUES: Final = ("cpu", "cuda")
-_FIRST: Final = 101  # DBOS takes small numbers first, from 1 on
+_HIGHEST: Final = 100  # priority; DBOS takes small numbers first, from 1 on
 
 _WAITING: Final = ("ENQUEUED", "DELAYED")
 _PENDING: Final = "PENDING"
@@ -56,8 +56,6 @@ class Entry:
     """No worker has taken it yet."""
     worker: str | None
     """Who took it and has not returned from it, as far as the queue knows."""
-    taken_at: float | None
-    """When it was taken, by the database's clock."""
 
 
 def prepare(engine: Engine) -> None:
@@ -75,7 +73,8 @@ def migrate(url: str) -> None:
 def enqueue(tx: Connection, search_id: str, attempt: int, queue: str, priority: int = 0) -> None:
     """Add an entry in the caller's transaction: it exists if that commits, and no worker sees it before.
 
-    Entries of a higher `priority` (-100 to 100) are taken first, those of the same in the order in which they came.
+    Entries of a higher `priority` (-100 to 100) are taken first, those of the same in the order in which they came. A
+    search that was taken before comes before those that never were: when it was taken it stood in front of them.
     """
     _client(tx.engine).enqueue_in_transaction(
         tx,
@@ -84,7 +83,7 @@ def enqueue(tx: Connection, search_id: str, attempt: int, queue: str, priority: 
             "queue_name": queue,
             "workflow_id": _name(search_id, attempt),
             "app_version": APPLICATION_VERSION,
-            "priority": _FIRST - priority,
+            "priority": 2 * (_HIGHEST - priority) + (1 if attempt > 1 else 2),
         },
         search_id,
         attempt,
@@ -192,7 +191,6 @@ def _list(engine: Engine, **conditions: Any) -> list[Entry]:
             *_parse(status.workflow_id),
             waiting=status.status in _WAITING,
             worker=status.executor_id if status.status == _PENDING else None,
-            taken_at=None if status.dequeued_at is None else status.dequeued_at / 1000,
         )
         for status in found
     ]

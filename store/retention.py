@@ -1,7 +1,7 @@
 """What is kept no longer?
 
 Keys of requests after a day; copies of checkpoints once their search is over; objects that no row names, which a
-killed worker or an interrupted deletion left. An object is put before the row that names it is written: so a young one
+killed process or an interrupted deletion left. An object is put before the row that names it is written: so a young one
 is never touched, nor one of the attempt that is at work. Any number of workers may tidy at once.
 
 Errors: those of `store.database` and `StoreUnavailable`; what was not done then is done the next time.
@@ -15,13 +15,16 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, select, update
 
-from store import tables
+from store import datasets, tables
 from store.artifacts import Artifacts
 from store.database import read, write
 from store.states import ACTIVE, TERMINAL
 
-YOUNG_S: Final = 3600.0
+YOUNG_S: Final = 86_400.0
+"""By this machine's clock and the store's: much longer than clocks are wrong, since all that waiting costs is space."""
+
 _CHUNK: Final = 500
+_OF_A_SET: Final = re.compile(r"datasets/([^/]+)/[0-9a-f]{64}")
 _OF_AN_ATTEMPT: Final = re.compile(r"searches/([^/]+)/(\d+)/[0-9a-f]{64}")
 
 
@@ -50,16 +53,23 @@ def drop_copies(engine: Engine, artifacts: Artifacts) -> int:
 
 
 def collect(engine: Engine, artifacts: Artifacts, young_s: float = YOUNG_S) -> int:
-    """Delete the objects of searches that no row names and that are older than `young_s` seconds; how many."""
+    """Delete the objects that no row names and that are older than `young_s` seconds; how many."""
     before = time.time() - young_s
     deleted = 0
-    old = (key for key, changed_at in artifacts.keys("searches") if changed_at < before)
-    for some in _chunks(old):
-        with read(engine) as tx:
-            unnamed = _unnamed(tx, some)
-        artifacts.delete(unnamed)
-        deleted += len(unnamed)
+    for prefix, unnamed_of in (("searches", _unnamed), ("datasets", _unnamed_sets)):
+        old = (key for key, changed_at in artifacts.keys(prefix) if changed_at < before)
+        for some in _chunks(old):
+            with read(engine) as tx:
+                unnamed = unnamed_of(tx, some)
+            artifacts.delete(unnamed)
+            deleted += len(unnamed)
     return deleted
+
+
+def _unnamed_sets(tx: Connection, keys: list[str]) -> list[str]:
+    parts = {key: found[1] for key in keys if (found := _OF_A_SET.fullmatch(key))}
+    kept = datasets.existing(tx, list(parts.values()))
+    return [key for key, dataset_id in parts.items() if dataset_id not in kept]
 
 
 def _unnamed(tx: Connection, keys: list[str]) -> list[str]:

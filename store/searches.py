@@ -151,6 +151,15 @@ def get(tx: Connection, search_id: str, *, tenant: str | None = None) -> Search:
     return _search(row)
 
 
+def glance(tx: Connection, search_id: str, *, tenant: str | None = None) -> tuple[State, int]:
+    """Read the state and the version of one search, for who knows the rest already."""
+    c = tables.searches.c
+    row = tx.execute(select(c.state, c.version).where(owned(search_id, tenant))).one_or_none()
+    if row is None:
+        raise NotFound(search_id)
+    return row.state, row.version
+
+
 def list_page(
     tx: Connection,
     *,

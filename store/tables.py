@@ -204,6 +204,8 @@ artifacts: Final = Table(
     sqlite_with_rowid=False,
 )
 
+_FILTERED: Final = ("task", "data", "superstructure", "name", "shape", "won")
+
 architectures: Final = Table(
     "architectures",
     metadata,
@@ -226,10 +228,14 @@ architectures: Final = Table(
     Column("waist_ratio", Double),
     Column("won", Boolean, nullable=False),
     Column("created_at", Double, nullable=False),
+    # One for each sort, with all that a filter asks for behind its key: docs/decisions/architectures.md.
     *(
-        Index(None, "tenant", *columns, by, "search", "position")
-        for by in ("parameters", "loss", "created_at")
-        for columns in ((), ("task",), ("shape", "task"))
+        Index(f"ix_architectures_by_{by}", "tenant", by, "search", "position", *_FILTERED, *others)
+        for by, others in (
+            ("parameters", ("loss",)),
+            ("loss", ("parameters",)),
+            ("created_at", ("parameters", "loss")),
+        )
     ),
     sqlite_with_rowid=False,
 )

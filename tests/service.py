@@ -1,4 +1,7 @@
-"""A real service for the tests: `bregnas serve` on a free port and a fresh home, with its worker."""
+"""A real service for the tests: `bregnas serve` on a free port and a fresh home, with its worker.
+
+Its database is the one that BREGNAS_DATABASE_URL is given as, else SQLite in its home.
+"""
 
 import os
 import random
@@ -80,7 +83,7 @@ class Service:
 
 
 @contextmanager
-def serving(home: Path, workers: int = 1, **environment: str) -> Iterator[Service]:
+def serving(home: Path, workers: int = 1, *, ready: str = "/readyz", **environment: str) -> Iterator[Service]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -98,10 +101,10 @@ def serving(home: Path, workers: int = 1, **environment: str) -> Iterator[Servic
         )  # fmt: skip
         service = Service(process, f"http://127.0.0.1:{port}", home, log)
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while True:
                 try:
-                    if service.client.get("/readyz").status_code == 200:
+                    if service.client.get(ready).status_code == 200:
                         break
                 except httpx.TransportError:
                     pass

@@ -2,43 +2,54 @@
 
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from worker.failure import needs_room
 from worker.job import fsync_folder
+from worker.snapshot import NAMES, SUMS, VALUES, is_whole
 
-_CURRENT, _PREVIOUS = "checkpoint.safetensors", "checkpoint.previous.safetensors"
 Tensors = dict[str, torch.Tensor]
 
 
+@needs_room()
 def save(folder: Path, tensors: Tensors, values: dict[str, Any]) -> Path:
-    """Write a checkpoint and return its path. `values` must be JSON; tensors are copied contiguous."""
-    scratch, current = folder / f".{_CURRENT}.{os.getpid()}", folder / _CURRENT
+    """Write a checkpoint and return its path. `values` must be JSON; tensors are copied contiguous.
+
+    Raises DiskFull where it has no room; the checkpoints before it are then as they were.
+    """
+    current, previous = (folder / name for name in NAMES)
+    scratch = folder / f".{current.name}"  # a folder has one trainer at a time, and what a killed one left goes
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(flat, scratch, metadata={"values": json.dumps(values)})
-    descriptor = os.open(scratch, os.O_RDWR)
+    told = json.dumps(values)
+    sums = {name: _sum(tensor) for name, tensor in flat.items()} | {VALUES: zlib.crc32(told.encode())}
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        save_file(flat, scratch, metadata={VALUES: told, SUMS: json.dumps(sums)})
+        descriptor = os.open(scratch, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        scratch.unlink(missing_ok=True)  # half of it would keep the disk full
+        raise
     if current.exists():
-        current.replace(folder / _PREVIOUS)
+        current.replace(previous)
     scratch.replace(current)
     fsync_folder(folder)
     return current
 
 
 def load(folder: Path) -> tuple[Tensors, dict[str, Any]] | None:
-    """The newest checkpoint of a folder that is whole, or None. A torn file is passed over."""
-    for name in (_CURRENT, _PREVIOUS):
-        try:
+    """The newest checkpoint of a folder that is whole, or None. A torn or damaged file is passed over."""
+    for name in NAMES:
+        if is_whole(folder / name):
             return _read(folder / name)
-        except (FileNotFoundError, SafetensorError):
-            continue
     return None
 
 
@@ -53,7 +64,11 @@ def under(prefix: str, tensors: Tensors) -> Tensors:
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
 
 
+def _sum(tensor: torch.Tensor) -> int:
+    return zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data)
+
+
 def _read(path: Path) -> tuple[Tensors, dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
-        values = json.loads(file.metadata()["values"])
+        values = json.loads(file.metadata()[VALUES])
         return {name: file.get_tensor(name) for name in file.keys()}, values  # noqa: SIM118 - not a dict

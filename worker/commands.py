@@ -32,23 +32,32 @@ def worker(
         settings = WorkerSettings.from_environment()
         devices.check(settings.queue)
     except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from error
+        raise _usage(error) from error
 
     from store import logs
+    from store.artifacts import StoreUnavailable
     from store.ids import new_id
     from worker.service import Service
 
-    logs.configure(os.environ.get("BREGNAS_LOG_LEVEL", "info"))
+    logs.configure(settings.log_level)
     stop = threading.Event()
+    try:
+        service = Service(settings, os.environ.get("BREGNAS_WORKER_ID") or new_id("wrkr"), stop)
+    except StoreUnavailable as error:
+        raise _usage(ValueError(f"BREGNAS_ARTIFACTS cannot be used: {error}")) from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if until_stdin_closes:
         threading.Thread(target=_stop_with_stdin, args=(stop,), daemon=True).start()
-    Service(settings, os.environ.get("BREGNAS_WORKER_ID") or new_id("wrkr"), stop).run(replaces or [])
+    service.run(replaces or [])
 
 
 def _stop_with_stdin(stop: threading.Event) -> None:
     while os.read(sys.stdin.fileno(), 4096):
         pass
     stop.set()
+
+
+def _usage(error: ValueError) -> typer.Exit:
+    typer.echo(str(error), err=True)
+    return typer.Exit(2)

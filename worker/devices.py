@@ -11,10 +11,14 @@ def check(queue: str) -> None:
     """Raise ValueError, which says what to change, where the queue's device is not here."""
     if queue != "cuda":
         return
-    asked = subprocess.run(
-        [sys.executable, "-c", _ASK], capture_output=True, text=True, check=False, timeout=_LONGEST_S
-    )
-    if asked.stdout.strip() != "True":
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _ASK], capture_output=True, text=True, check=False, timeout=_LONGEST_S
+        )
+        is_here = asked.stdout.strip() == "True"
+    except subprocess.TimeoutExpired:  # a driver that hangs
+        is_here = False
+    if not is_here:
         raise ValueError(
             "this worker is to serve the queue `cuda`, but PyTorch finds no CUDA device here: install a build of "
             "PyTorch for CUDA and look at nvidia-smi and CUDA_VISIBLE_DEVICES, or serve the queue `cpu`"

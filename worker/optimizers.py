@@ -1,7 +1,14 @@
 """The optimiser that a specification asks for, with a group a neuron where neurons are searched."""
 
 from linbreg import (
-    AdaBreg, LambdaSchedule, LassoAdam, LassoSGD, LinBreg, ProxAdam, ProxSGD, RegularizedOptimizer,
+    AdaBreg,
+    LambdaSchedule,
+    LassoAdam,
+    LassoSGD,
+    LinBreg,
+    ProxAdam,
+    ProxSGD,
+    RegularizedOptimizer,
 )
 from models.groups import parameter_groups
 from models.network import Network

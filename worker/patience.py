@@ -1,4 +1,4 @@
-"""What does a worker do while the database or the artifact store is away? It waits, and tries again.
+"""What does a worker do while the database or the artifact store is away, or its disk full? It waits, and tries again.
 
 The trainer goes on meanwhile: what it says is kept (`worker.process`) and written down afterwards. Only where the
 worker itself is to end, the wait has an end too.
@@ -7,6 +7,7 @@ worker itself is to end, the wait has an end too.
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TypeVar
 
 import structlog
@@ -14,8 +15,9 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from store.artifacts import StoreUnavailable
+from worker.failure import DiskFull
 
-AWAY: Final = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, StoreUnavailable)
+AWAY: Final = (OperationalError, InterfaceError, InternalError, PoolTimeoutError, StoreUnavailable, DiskFull)
 RETRY_S: Final = 0.5
 T = TypeVar("T")
 
@@ -28,8 +30,16 @@ class Patience:
     def __init__(self, stop: threading.Event, grace_s: float) -> None:
         self.stop, self.grace_s = stop, grace_s
 
-    def __call__(self, action: Callable[[], T], unless: Callable[[], bool] = lambda: False) -> T:
-        """Do `action`, which may be done twice; raises what it raised last where that is `unless` wanted no more."""
+    def __call__(
+        self,
+        action: Callable[[], T],
+        unless: Callable[[], bool] = lambda: False,
+        tell: Callable[[str], object] = lambda reason: None,
+    ) -> T:
+        """Do `action`, which may be done twice; raises what it raised last where that is `unless` wanted no more.
+
+        `tell` is told once what is waited for, in words for users, if the database can be told anything.
+        """
         stopped: float | None = None
         told = False
         while True:
@@ -42,5 +52,14 @@ class Patience:
                     raise
                 if not told:
                     log.warning("waiting for what is away", error=str(error)[:300])
+                    with suppress(*AWAY):
+                        tell(_reason(error))
                 told = True
                 time.sleep(RETRY_S)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DiskFull):
+        return error.message
+    what = "the artifact store" if isinstance(error, StoreUnavailable) else "the database"
+    return f"{what} cannot be used at present; the worker's log says why, and the search goes on when it can"

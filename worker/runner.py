@@ -8,19 +8,22 @@ database or the artifact store is away the trainer goes on, and what it says is 
 import shutil
 import threading
 import time
-from typing import Literal
+from collections.abc import Callable
+from itertools import count
+from typing import Literal, TypeVar
 
 import structlog
 from sqlalchemy import Engine
 
 from spec import SearchSpec
 from store import searches
-from store.artifacts import Artifacts, Stored, StoreUnavailable
+from store.artifacts import Artifacts, Stored
 from store.attempts import Attempt, AttemptLost, NewArtifact
 from store.database import read
 from store.states import TERMINAL
 from worker.copies import Copies
 from worker.data import fetch, fetch_start, file_of
+from worker.failure import DiskFull, needs_room
 from worker.heartbeat import heartbeat
 from worker.job import Folder, Job
 from worker.patience import AWAY, Patience
@@ -32,7 +35,11 @@ from worker.takeover import take_over
 LOOK_S = 0.5  # how often the wishes of users are looked at
 DRAIN_S = 12.0  # how long a trainer may take to write its last checkpoint
 
-End = Finished | Literal["over", "died"]
+ROOM_S = 2.0  # how often a full disk is looked at
+
+End = Finished | Literal["over", "died", "full"]
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -50,25 +57,63 @@ class Runner:
     def run(self, search_id: str, attempt: int) -> None:
         """Run an attempt to its end: succeeded, failed, cancelled, paused, handed back, or lost to another worker."""
         with structlog.contextvars.bound_contextvars(search_id=search_id, attempt=attempt):
+            mine = Attempt(self.engine, search_id, attempt)
             try:
-                self._run(Attempt(self.engine, search_id, attempt))
+                try:
+                    self._run(mine)
+                except AWAY:
+                    if not self.stop.is_set():
+                        raise
+                    mine.hand_back()  # what it waited for may be there on another machine
             except AttemptLost as lost:
                 log.info("attempt lost", reason=str(lost))
 
+    def _start(self, attempt: Attempt) -> None:
+        """Take the search, where need be when the database is back."""
+        tries = count()
+
+        def start() -> None:
+            again = next(tries) > 0
+            try:
+                attempt.start(self.worker)
+            except AttemptLost as lost:
+                if not (again and lost.has_worker):  # the queue gave it to nobody else: the call before came through
+                    raise
+
+        self.patiently(start)
+
     def _run(self, attempt: Attempt) -> None:
-        attempt.start(self.worker)  # not again where it fails: what was not started is moved
+        self._start(attempt)
         if self.stop.is_set():  # taken from the queue in the moment of the end
             attempt.hand_back()
             return
         log.info("search started")
         with heartbeat(attempt, self.settings.heartbeat_s) as lost:
-            folder = self.patiently(lambda: self._prepare(attempt), unless=lost.is_set)
+            folder = self._unless_wished(attempt, lambda: self._prepare(attempt))
+            if folder is None:
+                return
             with Copies(attempt, folder, self.artifacts, self.settings.copy_s) as copies:
                 finished = self._train(attempt, folder, copies, lost)
             if finished is not None:
                 self._publish(attempt, folder, finished)
         if self.patiently(lambda: self._is_over(attempt)):
             shutil.rmtree(folder.path.parent)  # else the next attempt goes on from the checkpoints in there
+
+    def _unless_wished(self, attempt: Attempt, action: Callable[[], T]) -> T | None:
+        """Do what may have to wait for a disk or a store; None where its user ended the search meanwhile.
+
+        Raises AttemptLost where another worker has the search.
+        """
+        try:
+            return self.patiently(
+                action,
+                unless=lambda: self.patiently(attempt.wish) is not None,
+                tell=lambda reason: attempt.event("waiting", {"reason": reason}),
+            )
+        except AWAY:
+            if self._fulfilled(attempt):
+                return None
+            raise
 
     def _is_over(self, attempt: Attempt) -> bool:
         with read(self.engine) as tx:
@@ -78,6 +123,10 @@ class Runner:
         """Make the attempt's folder, with the newest checkpoint of the attempts before it."""
         with read(self.engine) as tx:
             search = searches.get(tx, attempt.search_id)
+        with needs_room():
+            return self._fill(attempt, search)
+
+    def _fill(self, attempt: Attempt, search: searches.Search) -> Folder:
         folder = Folder(self.settings.shared.home / "runs" / attempt.search_id / str(attempt.attempt))
         data = self.settings.shared.data
         folder.create(
@@ -109,7 +158,7 @@ class Runner:
                 return None
         limit_s = folder.read_job().spec.budget.time_limit_s
         while True:
-            trainer = TrainerProcess(folder, self.settings.threads)
+            trainer = self.patiently(lambda: self._trainer(folder))
             log.info("trainer started", pid=trainer.pid)
             try:
                 end = self._follow(attempt, trainer, copies, lost, limit_s)
@@ -119,10 +168,14 @@ class Runner:
                 raise
             finally:
                 trainer.close()
+            if end == "full":
+                end = "over" if self._has_ended_without_room(attempt, folder) else end
             if end == "over":
                 return None
-            if end != "died":
+            if isinstance(end, Finished):
                 return end
+            if end == "full":
+                continue
             log.warning("trainer died", status=status)
             reason = f"{status}: {tail(folder.log)}"[:500]
             if self.patiently(lambda reason=reason: attempt.trainer_died(reason=reason)):  # type: ignore[misc]
@@ -133,6 +186,25 @@ class Runner:
                     "out of memory: make the superstructure or the batch smaller, or give the worker more",
                 )
                 return None
+
+    def _trainer(self, folder: Folder) -> TrainerProcess:
+        with needs_room():
+            return TrainerProcess(folder, self.settings.threads)
+
+    def _has_ended_without_room(self, attempt: Attempt, folder: Folder) -> bool:
+        """Wait until the disk has room for two checkpoints more; whether the search has ended before that."""
+        log.warning("the disk is full", folder=str(folder.path))
+        self.patiently(lambda: attempt.event("waiting", {"reason": DiskFull().message}))
+        needed = 2 * max((path.stat().st_size for path in folder.checkpoints.iterdir()), default=0) + 1
+        while True:
+            if self.stop.wait(ROOM_S):
+                self.patiently(attempt.hand_back)
+                return True
+            if self._fulfilled(attempt):
+                return True
+            if shutil.disk_usage(folder.path).free >= needed:
+                log.info("the disk has room again")
+                return False
 
     def _follow(
         self, attempt: Attempt, trainer: TrainerProcess, copies: Copies, lost: threading.Event, limit_s: float
@@ -150,7 +222,7 @@ class Runner:
                 if end := self._heed(attempt, copies, message):
                     return end
             if self.stop.is_set():
-                if end := self._wind_up(attempt, trainer, copies):
+                if (end := self._wind_up(attempt, trainer, copies)) and end != "full":
                     return end
                 self.patiently(attempt.hand_back)
                 log.info("search handed back")
@@ -158,8 +230,8 @@ class Runner:
             if time.monotonic() - looked >= LOOK_S or lost.is_set():
                 looked = time.monotonic()
                 wish = self.patiently(attempt.wish)
-                if wish == "pausing" and (end := self._wind_up(attempt, trainer, copies)):
-                    return end
+                if wish == "pausing" and (end := self._wind_up(attempt, trainer, copies)) and end != "full":
+                    return end  # with a full disk the checkpoint before has to do
                 if wish is not None:
                     trainer.kill()
                     self._fulfilled(attempt)
@@ -180,6 +252,8 @@ class Runner:
         """Do what a message asks for; what the search ends with, if it does."""
         if isinstance(message, Finished):
             return message
+        if isinstance(message, Failed) and message.code == DiskFull.CODE:
+            return "full"
         if isinstance(message, Failed):
             log.info("search failed", code=message.code)
             self._fail(attempt, message.code, message.message)
@@ -234,17 +308,11 @@ class Runner:
         def put(file: File) -> Stored:
             return self.artifacts.put(attempt.search_id, attempt.attempt, folder.results / file.name)
 
-        def cancelled() -> bool:
-            return self.patiently(attempt.wish) == "cancelling"
-
         published = []
         for file in finished.files:
-            try:
-                stored = self.patiently(lambda file=file: put(file), unless=cancelled)  # type: ignore[misc]
-            except StoreUnavailable:
-                if self._fulfilled(attempt):
-                    return
-                raise  # the worker is to end, and the store still away: the next attempt publishes
+            stored = self._unless_wished(attempt, lambda file=file: put(file))  # type: ignore[misc]
+            if stored is None:
+                return
             published.append(NewArtifact(file.name, stored, file.media_type))
         if self.patiently(lambda: attempt.publish(finished.result, published, bundle=finished.bundle)):
             log.info("search succeeded", bundle=finished.bundle)

@@ -33,7 +33,7 @@ class Service:
         for dead in replaces:
             tell(move_from(self.engine, dead))
         settings, shared = self.settings, self.settings.shared
-        sweep = (self.engine, settings.heartbeat_s, settings.silent_s, self.stop)
+        sweep = (self.engine, settings.silent_s, self.stop)
         threading.Thread(target=keep_sweeping, args=sweep, daemon=True).start()
         tidy = (self.engine, self.runner.artifacts, shared.home / "runs", settings.retention_s, self.stop)
         threading.Thread(target=keep_tidy, args=tidy, daemon=True).start()

@@ -1,10 +1,11 @@
 """What an operator can set of a worker, from the environment."""
 
-import os
 from dataclasses import dataclass
 
 from store.queue import QUEUES
-from store.settings import Settings
+from store.settings import LOG_LEVELS, Settings, number, one_of, whole
+
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -27,43 +28,30 @@ class WorkerSettings:
     retention_s: float = 600.0
     """Seconds between two tidyings."""
     queue: str = "cpu"
+    log_level: str = "info"
 
     @classmethod
     def from_environment(cls) -> "WorkerSettings":
         """Read BREGNAS_HEARTBEAT_S, BREGNAS_SILENT_S, BREGNAS_THREADS, BREGNAS_QUEUE and the shared ones.
 
-        BREGNAS_CHECKPOINT_S, BREGNAS_CHECKPOINT_COPY_S, BREGNAS_HANG_S and BREGNAS_RETENTION_S too.
+        BREGNAS_CHECKPOINT_S, BREGNAS_CHECKPOINT_COPY_S, BREGNAS_HANG_S, BREGNAS_RETENTION_S and BREGNAS_LOG_LEVEL too.
         Raises ValueError that names the variable.
         """
         settings = cls(
             shared=Settings.from_environment(),
-            heartbeat_s=_number("BREGNAS_HEARTBEAT_S", cls.heartbeat_s),
-            silent_s=_number("BREGNAS_SILENT_S", cls.silent_s),
-            threads=int(_number("BREGNAS_THREADS", cls.threads)),
-            checkpoint_s=_number("BREGNAS_CHECKPOINT_S", cls.checkpoint_s),
-            copy_s=_number("BREGNAS_CHECKPOINT_COPY_S", cls.copy_s),
-            hang_s=_number("BREGNAS_HANG_S", cls.hang_s),
-            retention_s=_number("BREGNAS_RETENTION_S", cls.retention_s),
-            queue=os.environ.get("BREGNAS_QUEUE") or cls.queue,
+            heartbeat_s=number("BREGNAS_HEARTBEAT_S", cls.heartbeat_s),
+            silent_s=number("BREGNAS_SILENT_S", cls.silent_s),
+            threads=whole("BREGNAS_THREADS", cls.threads, _MOST_THREADS),
+            checkpoint_s=number("BREGNAS_CHECKPOINT_S", cls.checkpoint_s),
+            copy_s=number("BREGNAS_CHECKPOINT_COPY_S", cls.copy_s),
+            hang_s=number("BREGNAS_HANG_S", cls.hang_s),
+            retention_s=number("BREGNAS_RETENTION_S", cls.retention_s),
+            queue=one_of("BREGNAS_QUEUE", QUEUES),
+            log_level=one_of("BREGNAS_LOG_LEVEL", LOG_LEVELS),
         )
-        if settings.queue not in QUEUES:
-            raise ValueError(f"BREGNAS_QUEUE={settings.queue} is not known; give one of {', '.join(QUEUES)}")
         if settings.silent_s < 2 * settings.heartbeat_s:
             raise ValueError(
                 f"BREGNAS_SILENT_S={settings.silent_s:g} must be at least twice BREGNAS_HEARTBEAT_S="
                 f"{settings.heartbeat_s:g}, or living workers are taken for dead"
             )
         return settings
-
-
-def _number(name: str, default: float) -> float:
-    text = os.environ.get(name)
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise ValueError(f"{name}={text} must be a positive number")
-    return value

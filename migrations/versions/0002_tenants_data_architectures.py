@@ -11,6 +11,8 @@ depends_on = None
 
 _JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 _SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_FILTERED = ["task", "data", "superstructure", "name", "shape", "won"]
+_SORTS = {"parameters": ["loss"], "loss": ["parameters"], "created_at": ["parameters", "loss"]}
 
 
 def upgrade() -> None:
@@ -81,51 +83,10 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     with op.batch_alter_table("architectures", schema=None) as batch_op:
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_created_at_search_position"),
-            ["tenant", "created_at", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_loss_search_position"),
-            ["tenant", "loss", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_parameters_search_position"),
-            ["tenant", "parameters", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_shape_task_created_at_search_position"),
-            ["tenant", "shape", "task", "created_at", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_shape_task_loss_search_position"),
-            ["tenant", "shape", "task", "loss", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_shape_task_parameters_search_position"),
-            ["tenant", "shape", "task", "parameters", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_task_created_at_search_position"),
-            ["tenant", "task", "created_at", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_task_loss_search_position"),
-            ["tenant", "task", "loss", "search", "position"],
-            unique=False,
-        )
-        batch_op.create_index(
-            batch_op.f("ix_architectures_tenant_task_parameters_search_position"),
-            ["tenant", "task", "parameters", "search", "position"],
-            unique=False,
-        )
+        for by, others in _SORTS.items():
+            batch_op.create_index(
+                f"ix_architectures_by_{by}", ["tenant", by, "search", "position", *_FILTERED, *others], unique=False
+            )
 
     with op.batch_alter_table("searches", schema=None) as batch_op:
         batch_op.add_column(sa.Column("tenant", sa.String(length=64), server_default="local", nullable=False))
@@ -144,15 +105,8 @@ def downgrade() -> None:
         batch_op.drop_column("tenant")
 
     with op.batch_alter_table("architectures", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_task_parameters_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_task_loss_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_task_created_at_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_shape_task_parameters_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_shape_task_loss_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_shape_task_created_at_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_parameters_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_loss_search_position"))
-        batch_op.drop_index(batch_op.f("ix_architectures_tenant_created_at_search_position"))
+        for by in reversed(_SORTS):
+            batch_op.drop_index(f"ix_architectures_by_{by}")
 
     op.drop_table("architectures")
     op.drop_table("keys")

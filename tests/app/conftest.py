@@ -1,13 +1,11 @@
-"""The real application on a real SQLite file and a real folder; nothing is pretended."""
+"""The real application on a real database and a real folder; nothing is pretended."""
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from app.main import create_app
 from app.service import Service
@@ -16,11 +14,9 @@ from spec import EXAMPLE
 from store import logs, queue
 from store.artifacts import Artifacts
 from store.attempts import Attempt, NewArtifact
-from store.database import connect, default_url, migrate, write
 from store.settings import Settings as StoreSettings
 
 GIB = 2**30
-POSTGRES = os.environ.get("BREGNAS_TEST_POSTGRES")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,30 +27,6 @@ def _quiet() -> None:
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as a migration leaves it, to be copied: migrating costs half a second."""
-    home = tmp_path_factory.mktemp("migrated")
-    migrate(default_url(home))
-    return home / "bregnas.db"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"] if POSTGRES else ["sqlite"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> str:
-    """A migrated database with nothing in it; PostgreSQL too where BREGNAS_TEST_POSTGRES names one (it is emptied)."""
-    if request.param == "sqlite":
-        (tmp_path / "bregnas.db").write_bytes(migrated.read_bytes())
-        return default_url(tmp_path)
-    assert POSTGRES
-    migrate(POSTGRES)
-    engine = connect(POSTGRES)
-    with write(engine) as tx:
-        for table in ("searches", "datasets", "keys", "idempotency", "dbos.workflow_status"):
-            tx.execute(text(f"DELETE FROM {table}"))
-    engine.dispose()
-    return POSTGRES
 
 
 @pytest.fixture

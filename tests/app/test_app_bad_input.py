@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from store.database import read
 
+from ..databases import queue_table
+
 pytestmark = pytest.mark.anyio
 
 JSON = {"Content-Type": "application/json"}
@@ -18,9 +20,8 @@ JSON = {"Content-Type": "application/json"}
 def queued(service):
     def count():
         with read(service.engine) as tx:
-            return tx.scalar(text("SELECT count(*) FROM searches")) + tx.scalar(
-                text("SELECT count(*) FROM workflow_status")
-            )
+            tables = ("searches", queue_table(service.engine))
+            return sum(tx.scalar(text(f"SELECT count(*) FROM {table}")) for table in tables)
 
     return count
 
@@ -152,6 +153,22 @@ async def test_half_a_surrogate_pair_is_named(refused, document, loc):
     assert "surrogate" in message
 
 
+@pytest.mark.parametrize("digits", [20, 5000])
+@pytest.mark.parametrize(
+    ("document", "loc"),
+    [
+        ('{"seed": %s}', ["seed"]),
+        ('{"seed": -%s}', ["seed"]),
+        ('{"superstructure": {"kind": "mlp", "widths": [8, %s]}}', ["superstructure", "widths", 1]),
+        ('{"task": {"kind": "denoise", "sigma": 1%s}}', ["task", "sigma"]),
+    ],
+)
+async def test_a_huge_number_is_named_however_huge(refused, document, loc, digits):
+    problem = await refused((document % ("9" * digits)).encode())
+
+    assert loc in [error["loc"] for error in problem["errors"]]
+
+
 async def test_a_whole_surrogate_pair_is_a_character(client, body):
     document = json.dumps({**body, "name": "🙂"}).encode()
     assert b"\\ud83d\\ude42" in document
@@ -213,11 +230,11 @@ async def test_a_body_over_1_mb_is_refused_whether_its_length_is_declared_or_not
     ],
 )
 async def test_a_body_made_to_cost_much_is_refused_soon_and_in_few_words(refused, document):
-    began = time.perf_counter()
+    began = time.process_time()
 
     await refused(document)
 
-    assert time.perf_counter() - began < 5  # half a second, measured; a machine of tests may be busy
+    assert time.process_time() - began < 5  # half a second of the CPU, measured
 
 
 @pytest.mark.parametrize("path", ["", "/layers", "/events", "/artifacts", "/model", "/artifacts/model.onnx"])

@@ -5,6 +5,7 @@ import json
 import zipfile
 from dataclasses import replace
 
+import anyio
 import httpx
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def images(count=10, seed=0) -> bytes:
             one = io.BytesIO()
             pixels = np.random.default_rng([seed, number]).integers(0, 256, (8, 8), dtype=np.uint8)
             Image.fromarray(pixels).save(one, "PNG")
-            archive.writestr(f"{number}.png", one.getvalue())
+            archive.writestr(zipfile.ZipInfo(f"{number}.png"), one.getvalue())  # always the same bytes
     return file.getvalue()
 
 
@@ -119,6 +120,7 @@ WRONG = {
     "two files": (form(b"x")[:-7] + b"\r\n" + form(b"y"), FORM, 422, "given twice"),
     "no multipart": (b"PK", {"Content-Type": "application/zip"}, 415, "given: application/zip"),
     "JSON": (b"{}", {"Content-Type": "application/json"}, 415, "multipart/form-data"),
+    "compressed": (form(b"x"), {**FORM, "Content-Encoding": "gzip"}, 415, "without Content-Encoding"),
     "no type": (b"x", {}, 415, "no Content-Type"),
     "no boundary": (form(b"x"), {"Content-Type": "multipart/form-data"}, 400, "boundary"),
     "another boundary": (form(b"x", boundary="c"), FORM, 400, "no multipart form"),
@@ -172,17 +174,66 @@ async def test_what_a_killed_process_left_is_removed_and_what_another_works_on_i
     abandoned = settings.store.home / "uploads" / "tmpdead"
     abandoned.mkdir()
     (abandoned / "upload").write_bytes(b"half of a file")
-    orphan = service.artifacts.put_dataset("dset_0193f3a0c1d27a3e9b1f5c2d3e4f5a6b", abandoned / "upload")
     with uploads.folder(service) as busy:
         (busy / "upload").write_bytes(b"being received")
-        uploads.tidy(service)  # the orphan is young: its row may be written next
+        uploads.tidy(service)
 
         assert not abandoned.exists()
         assert busy.exists()
-        assert service.artifacts.size(orphan.key) == 14
-        uploads.tidy(service, young_s=-60)
 
     assert len(left()) == 1  # the set that has a row
+
+
+class Slow:
+    """Uploads that have begun, and send the rest when they are let."""
+
+    def __init__(self, client, count):
+        self.data = images()
+        self._client, self._go, self._begun = client, anyio.Event(), [anyio.Event() for _ in range(count)]
+        self.answers = []
+
+    async def _content(self, begun):
+        yield form(b"")[:-9]
+        begun.set()
+        await self._go.wait()
+        yield self.data + form(b"")[-9:]
+
+    async def _send(self, begun):
+        self.answers.append(await self._client.post("/v1/datasets", content=self._content(begun), headers=FORM))
+
+    async def begin(self, group):
+        for begun in self._begun:
+            group.start_soon(self._send, begun)
+        for begun in self._begun:
+            await begun.wait()
+
+    def finish(self):
+        self._go.set()
+
+
+async def test_one_upload_too_many_at_once_is_sent_away_for_now(client, upload, left):
+    slow = Slow(client, 4)
+    async with anyio.create_task_group() as group:
+        await slow.begin(group)
+        refused = await upload()
+        slow.finish()
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_uploads")
+    assert refused.headers["retry-after"]
+    assert sorted(made.status_code for made in slow.answers) == [200, 200, 200, 201]
+    assert (await upload(slow.data)).status_code == 200
+    assert len(left()) == 1
+
+
+async def test_an_upload_that_falls_silent_makes_room_for_others(client, upload, left, monkeypatch):
+    monkeypatch.setattr("app.form.SILENT_S", 0.2)
+    slow = Slow(client, 4)
+    async with anyio.create_task_group() as group:
+        await slow.begin(group)
+
+    assert [(made.status_code, made.json()["code"]) for made in slow.answers] == [(408, "upload_stalled")] * 4
+    assert left() == []
+    assert (await upload()).status_code == 201
 
 
 async def test_a_full_disk_is_said_with_503(client, upload, settings, left, monkeypatch):

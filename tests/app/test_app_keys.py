@@ -18,6 +18,7 @@ from app.service import Service
 from app.settings import Settings, is_loopback
 from store import keys, queue
 from store.database import read, write
+from store.settings import Settings as StoreSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -245,10 +246,15 @@ def test_it_refuses_to_start_without_a_key(closed, make):
         check_keys(closed)
 
 
-def test_the_operator_makes_lists_and_revokes_keys(settings):
-    home = settings.store.home
-    (home / "bregnas.db").unlink()  # the tables are made where there are none
-    environment = {**os.environ, "BREGNAS_HOME": str(home)}
+@pytest.fixture
+def empty(databases, tmp_path):
+    """A database without tables, which the first command makes."""
+    with databases.fresh(migrated=False) as url:
+        yield StoreSettings(tmp_path, None, url, str(tmp_path / "artifacts"))
+
+
+def test_the_operator_makes_lists_and_revokes_keys(empty):
+    environment = {**os.environ, "BREGNAS_HOME": str(empty.home), "BREGNAS_DATABASE_URL": empty.database_url}
 
     def bregnas(*words, **more):
         done = subprocess.run(
@@ -263,7 +269,7 @@ def test_the_operator_makes_lists_and_revokes_keys(settings):
     assert "worker" not in refused.stderr  # nothing has begun
 
     secret = bregnas("keys", "make", "laptop", "--tenant", "lab").stdout.strip()
-    service = Service.open(settings)
+    service = Service.open(Settings(empty))
     with read(service.engine) as tx:
         key = keys.resolve(tx, secret)
     service.close()

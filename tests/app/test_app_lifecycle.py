@@ -62,7 +62,7 @@ async def test_a_clone_is_a_new_search_with_what_was_changed(client, body):
         assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, loc)
     assert (await client.post(path, content=b"{", headers={"Content-Type": "application/json"})).status_code == 400
     long = b'{"seed": ' + b"9" * 5000 + b"}"
-    assert (await client.post(path, content=long, headers={"Content-Type": "application/json"})).status_code == 400
+    assert (await client.post(path, content=long, headers={"Content-Type": "application/json"})).status_code == 422
     assert len((await client.get("/v1/searches")).json()["data"]) == 3
 
 

@@ -16,7 +16,7 @@ from app.settings import Settings
 from spec import EXAMPLE, SearchSpec
 from store import searches
 from store.attempts import Attempt, NewArtifact
-from store.database import default_url, write
+from store.database import write
 from store.settings import Settings as StoreSettings
 
 EXAMPLES = 25  # of each operation, and once more as many wrong ones
@@ -72,14 +72,14 @@ async def test_the_file_names_every_operation_and_its_problems(client):
 
 
 @pytest.fixture(scope="module")
-def fuzzed(tmp_path_factory, migrated):
+def fuzzed(tmp_path_factory, databases):
     """The whole service; nothing else uses it."""
     home = tmp_path_factory.mktemp("fuzzed")
-    (home / "bregnas.db").write_bytes(migrated.read_bytes())
-    store = StoreSettings(home, None, default_url(home), str(home / "artifacts"))
-    service = Service.open(Settings(store, hosts=("testserver",)))  # the name that schemathesis gives
-    yield service
-    service.close()
+    with databases.fresh() as url:
+        store = StoreSettings(home, None, url, str(home / "artifacts"))
+        service = Service.open(Settings(store, hosts=("testserver",)))  # the name that schemathesis gives
+        yield service
+        service.close()
 
 
 @pytest.fixture(scope="module")

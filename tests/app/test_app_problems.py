@@ -14,6 +14,8 @@ from app.main import create_app
 from app.problems import MEDIA_TYPE
 from store.database import read, write
 
+from ..databases import queue_table
+
 pytestmark = pytest.mark.anyio
 
 
@@ -26,8 +28,8 @@ async def test_an_unknown_path_and_a_wrong_method(client):
     for answered, status in ((unknown, 404), (slash, 404), (wrong, 405), (one, 405)):
         assert answered.status_code == status
         assert answered.headers["content-type"] == MEDIA_TYPE
-    assert wrong.headers["allow"] == "GET, POST"
-    assert one.headers["allow"] == "GET, DELETE"
+    assert wrong.headers["allow"] == "GET, HEAD, POST"
+    assert one.headers["allow"] == "GET, HEAD, DELETE"
     assert (await client.get("/docs")).status_code == 404
 
 
@@ -66,8 +68,10 @@ async def test_what_nobody_expected_is_a_500_without_its_inside(client, service,
 
 
 async def test_a_search_is_accepted_with_its_queue_entry_or_not_at_all(client, body, service):
+    queue = queue_table(service.engine)
+    away = queue.replace("workflow_status", "away")
     with write(service.engine) as tx:
-        tx.execute(text("ALTER TABLE workflow_status RENAME TO away"))
+        tx.execute(text(f"ALTER TABLE {queue} RENAME TO away"))
 
     refused = await client.post("/v1/searches", json=body)
 
@@ -77,26 +81,35 @@ async def test_a_search_is_accepted_with_its_queue_entry_or_not_at_all(client, b
     assert refused.json()["code"] == "database_unavailable"
     assert "workflow_status" not in refused.text
     with read(service.engine) as tx:
-        for table in ("searches", "layers", "events", "away"):
+        for table in ("searches", "layers", "events", away):
             assert tx.scalar(text(f"SELECT count(*) FROM {table}")) == 0
 
     with write(service.engine) as tx:
-        tx.execute(text("ALTER TABLE away RENAME TO workflow_status"))
+        tx.execute(text(f"ALTER TABLE {away} RENAME TO workflow_status"))
     accepted = await client.post("/v1/searches", json=body)
     assert accepted.status_code == 202
     with read(service.engine) as tx:
-        (entry,) = tx.execute(text("SELECT workflow_uuid, status FROM workflow_status")).all()
+        (entry,) = tx.execute(text(f"SELECT workflow_uuid, status FROM {queue}")).all()
     assert tuple(entry) == (f"{accepted.json()['id']}:1", "ENQUEUED")
+
+
+FULL = {
+    "sqlite": [
+        "CREATE TRIGGER no_space BEFORE INSERT ON workflow_status"
+        " BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
+    ],
+    "postgresql": [
+        "CREATE FUNCTION no_space() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file'; END $$",
+        "CREATE TRIGGER no_space BEFORE INSERT ON dbos.workflow_status EXECUTE FUNCTION no_space()",
+    ],
+}
 
 
 async def test_a_refused_queue_entry_leaves_nothing(client, body, service):
     with write(service.engine) as tx:
-        tx.execute(
-            text(
-                "CREATE TRIGGER full BEFORE INSERT ON workflow_status "
-                "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
-            )
-        )
+        for statement in FULL[service.engine.dialect.name]:
+            tx.execute(text(statement))
 
     refused = await client.post("/v1/searches", json=body)
 
@@ -105,30 +118,28 @@ async def test_a_refused_queue_entry_leaves_nothing(client, body, service):
         assert tx.scalar(text("SELECT count(*) FROM searches")) == 0
 
 
-async def test_a_database_that_is_away_is_a_503(client, body, service, settings):
+async def test_a_database_that_is_away_is_a_503(client, body, service, databases, database_url):
     url = (await client.post("/v1/searches", json=body)).headers["location"]
     service.engine.dispose()
-    database = settings.store.home / "bregnas.db"
-    database.rename(database.with_name("away"))
-    database.mkdir()  # a folder cannot be opened as a file
-
-    answers = [
-        await client.get(url),
-        await client.get("/v1/searches"),
-        await client.post("/v1/searches", json=body),
-        await client.post(f"{url}/cancel"),
-        await client.delete(url),
-        await client.get(f"{url}/events", headers={"Accept": "text/event-stream"}),
-        await client.get(f"{url}/model"),
-        await client.get("/readyz"),
-    ]
+    with databases.away(database_url):
+        answers = [
+            await client.get(url),
+            await client.get("/v1/searches"),
+            await client.post("/v1/searches", json=body),
+            await client.post(f"{url}/cancel"),
+            await client.delete(url),
+            await client.get(f"{url}/events", headers={"Accept": "text/event-stream"}),
+            await client.get(f"{url}/model"),
+            await client.get("/readyz"),
+        ]
+        assert (await client.get("/healthz")).status_code == 200
 
     for answered in answers:
         assert answered.status_code == 503
         assert answered.headers["retry-after"] == "5"
         assert answered.headers["content-type"] == MEDIA_TYPE
     assert {tuple(error["loc"]) for error in answers[-1].json()["errors"]} == {("database",), ("migrations",)}
-    assert (await client.get("/healthz")).status_code == 200
+    assert (await client.get(url)).status_code == 200
 
 
 async def test_an_artifact_store_that_is_away_is_a_503(client, body, work, publish, settings):

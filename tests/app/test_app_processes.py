@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import pytest
@@ -75,10 +74,10 @@ def until(condition, within=PATIENCE_S):
 
 
 @pytest.fixture
-def environment(tmp_path, migrated):
-    (tmp_path / "bregnas.db").write_bytes(migrated.read_bytes())
+def environment(tmp_path, database_url):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BREGNAS_")}
-    return {**kept, "BREGNAS_HOME": str(tmp_path), "PORT": str(free_port()), "BREGNAS_LOG_LEVEL": "info"}
+    ours = {"BREGNAS_HOME": str(tmp_path), "BREGNAS_DATABASE_URL": database_url, "BREGNAS_LOG_LEVEL": "info"}
+    return {**kept, **ours, "PORT": str(free_port())}
 
 
 @contextmanager
@@ -169,6 +168,9 @@ def test_a_port_that_is_taken_is_said_in_words(environment, verb):
         ("BREGNAS_QUEUE", "tpu"),
         ("BREGNAS_LOG_LEVEL", "loud"),
         ("BREGNAS_DATA", "/nowhere"),
+        ("BREGNAS_REQUIRE_KEY", "yes"),
+        ("BREGNAS_HOSTS", "a b"),
+        ("BREGNAS_ARTIFACTS", "s4://bucket"),
     ],
 )
 def test_a_wrong_setting_is_named(monkeypatch, tmp_path, name, value):
@@ -199,10 +201,14 @@ def test_a_worker_is_told_whom_it_replaces():
         assert after.environment["BREGNAS_WORKER_ID"] != old
 
 
-def test_serve_keeps_the_api_running_and_callers_wait_meanwhile(environment):
+def test_serve_keeps_the_api_running_and_callers_wait_meanwhile(environment, databases):
     port = int(environment["PORT"])
-    Path(environment["BREGNAS_HOME"], "bregnas.db").unlink()  # it migrates by itself
-    with running([*CLI, "serve", "--workers", "0"], environment, stdout=subprocess.PIPE) as serve:
+    with (
+        databases.fresh(migrated=False) as url,  # it migrates by itself
+        running(
+            [*CLI, "serve", "--workers", "0"], {**environment, "BREGNAS_DATABASE_URL": url}, stdout=subprocess.PIPE
+        ) as serve,
+    ):
         assert serve.stdout.readline() == f"Bregnas answers at http://127.0.0.1:{port} (Ctrl-C ends it)\n"
         assert get(port, "/readyz", timeout=5)[0] == 200
         (api,) = psutil.Process(serve.pid).children()

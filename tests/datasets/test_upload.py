@@ -74,6 +74,27 @@ def test_16_bit_colour_is_read_with_8_and_said(checked):
     assert "10 of 10 images are 16-bit colour and were read with 8 bits" in said["warnings"]
 
 
+def test_photos_are_turned_as_their_cameras_say(checked):
+    shown = np.kron(np.array([[0, 80], [160, 240]], np.uint8), np.ones((16, 24), np.uint8))
+    stored = {
+        1: shown, 2: shown[:, ::-1], 3: shown[::-1, ::-1], 4: shown[::-1],
+        5: shown.T, 6: np.rot90(shown), 7: shown[::-1, ::-1].T, 8: np.rot90(shown, -1),
+    }  # fmt: skip
+    exif = {orientation: Image.Exif() for orientation in stored}
+    for orientation, tags in exif.items():
+        tags[274] = orientation
+
+    def photo(n, turned):
+        return image(np.ascontiguousarray(turned) + np.uint8(n), "JPEG", quality=95, exif=exif[n])
+
+    said, data = checked(zipped({f"{n}.jpg": photo(n, turned) for n, turned in stored.items()}))
+
+    assert said["shape"] == [1, 32, 48]
+    assert said["warnings"] == ["7 of 8 images were turned as their EXIF says"]
+    for n, picture in enumerate(data.x[:, 0].astype(int), 1):
+        assert abs(picture - n - shown).max() < 8, n
+
+
 def test_palettes_are_looked_up(checked):
     said, data = checked(many(lambda n: image(colour(n), mode="P")))
 

@@ -30,12 +30,13 @@ def draw(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
+@pytest.mark.trains
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed, and the page's calls need it")
-def test_own_pngs_become_a_network_that_runs_and_outlives_them(tmp_path):
+def test_own_pngs_become_a_network_that_runs_and_outlives_them(tmp_path, database_url):
     draw(tmp_path / "my-images")
     blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert len(blocks) == 3
-    with serving(tmp_path / "home") as service:
+    with serving(tmp_path / "home", BREGNAS_DATABASE_URL=database_url) as service:
         script = "\n".join(blocks).replace("http://127.0.0.1:8000", service.url)
         run = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -60,8 +61,8 @@ def test_own_pngs_become_a_network_that_runs_and_outlives_them(tmp_path):
     assert replay.returncode == 0, replay.stderr
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(tmp_path):
-    with serving(tmp_path / "home") as service:
+def test_an_upload_that_breaks_off_leaves_nothing(tmp_path, database_url):
+    with serving(tmp_path / "home", BREGNAS_DATABASE_URL=database_url) as service:
         port = int(service.url.rpartition(":")[2])
         head = (
             b"POST /v1/datasets HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n"

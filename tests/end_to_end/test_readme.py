@@ -14,11 +14,12 @@ from ..service import serving
 README = Path(__file__).parents[2] / "README.md"
 
 
+@pytest.mark.trains
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed, and the README's calls need it")
-def test_the_curl_calls_of_the_readme_end_with_a_network_that_runs(tmp_path):
+def test_the_curl_calls_of_the_readme_end_with_a_network_that_runs(tmp_path, database_url):
     blocks = [block for block in re.findall(r"```sh\n(.*?)```", README.read_text(), re.DOTALL) if "curl" in block]
     assert len(blocks) == 2
-    with serving(tmp_path / "home") as service:
+    with serving(tmp_path / "home", BREGNAS_DATABASE_URL=database_url) as service:
         script = "\n".join(blocks).replace("http://127.0.0.1:8000", service.url)
         run = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False

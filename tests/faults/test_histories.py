@@ -145,10 +145,7 @@ class Histories(RuleBasedStateMachine):
         if seen:
             moved = moves.move_from(self.engine, one.worker) + moves.move_from(self.engine, one.worker)
         else:
-            with database.write(self.engine) as tx:
-                aged = text("UPDATE attempts SET heartbeat_at = heartbeat_at - 7200 WHERE worker = :worker")
-                tx.execute(aged, {"worker": one.worker})
-            moved = moves.move_silent(self.engine, 3600) + moves.move_silent(self.engine, 3600)
+            moved = self.sweep_without(one) + self.sweep_without(one)
         wanted = LOST.get(one.state)
         if wanted == "queued":
             one.stalls += 1
@@ -157,6 +154,18 @@ class Histories(RuleBasedStateMachine):
         if wanted:
             one.attempt += wanted == "queued"
             one.become(wanted)
+
+    def sweep_without(self, silent):
+        """Sweep until whoever is not heard of is moved; all others are heard of."""
+        now = [0.0]
+        watch = moves.Watch(self.engine, 3600, lambda: now[0])
+        moved = []
+        for now[0] in (0, 1500, 3000, 4500):
+            for one in self.searches:
+                if one is not silent and one.state in ACTIVE:
+                    Attempt(self.engine, one.id, one.attempt).heartbeat()
+            moved += watch.sweep()
+        return moved
 
     @invariant()
     def the_database_says_what_the_model_says(self):

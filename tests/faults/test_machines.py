@@ -95,9 +95,8 @@ def freeze(machines, *processes):
     pytest.fail("the worker was never seen outside a transaction")
 
 
+@pytest.mark.database("sqlite")  # locked as only SQLite can be
 def test_a_database_that_is_away_for_a_while_costs_nothing(machines, calm):
-    if not machines.url.startswith("sqlite"):
-        pytest.skip("locked as only SQLite can be")
     worker = machines.start("home-a")
     search_id = machines.post()
     machines.wait(search_id, lambda s: s.state == "running" and (s.epoch or 0) >= 2)

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from spec import SearchSpec
 from store import database, searches
 from store.artifacts import Artifacts
+from store.checkpoints import last_checkpoint
 
 from ..service import SPEC
 
@@ -85,6 +86,16 @@ class Machines:
     def kinds(self, search_id: str) -> list[str]:
         with database.read(self.engine) as tx:
             return [event.kind for event in searches.events(tx, search_id, limit=10_000).items]
+
+    def told(self, search_id: str, kind: str) -> list[dict[str, Any]]:
+        """What the events of a kind say."""
+        with database.read(self.engine) as tx:
+            return [event.data for event in searches.events(tx, search_id, limit=10_000).items if event.kind == kind]
+
+    def copy_of(self, search_id: str) -> str | None:
+        """The key of the copy of the newest checkpoint."""
+        found = last_checkpoint(self.engine, search_id)
+        return None if found is None else found.key
 
     def trainers(self, worker: "subprocess.Popen[bytes]") -> list[psutil.Process]:
         return [child for child in psutil.Process(worker.pid).children() if "worker.trainer" in child.cmdline()]

@@ -132,3 +132,25 @@ def prox_sgd(thetas, gradient, steps, lr, momentum, groups, lam, weight_decay=0.
         thetas = prox([x - m_i for x, m_i in zip(thetas, m, strict=True)], groups, lr * lam)
         path.append(thetas)
     return path
+
+
+def lasso_adam(thetas, gradient, steps, lr, betas, eps, groups, lam, weight_decay=0.0):
+    points = [x.copy() for x in thetas]
+
+    def write(moves):
+        points[:] = [x - move for x, move in zip(points, moves, strict=True)]
+        return points[:]
+
+    slope = _with_penalty(gradient, groups, lam)
+    return adam_moves(thetas, slope, steps, lr, betas, eps, weight_decay, write)
+
+
+def lasso_sgd(thetas, gradient, steps, lr, momentum, groups, lam, weight_decay=0.0):
+    return prox_sgd(thetas, _with_penalty(gradient, groups, lam), steps, lr, momentum, groups, 0.0, weight_decay)
+
+
+def _with_penalty(gradient, groups, lam):
+    """Of L + J."""
+    return lambda thetas, t: [
+        g + p for g, p in zip(gradient(thetas, t), sub_gradient(thetas, groups, lam), strict=True)
+    ]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linbreg import L1, AdaBreg, GroupL1, LinBreg, Nuclear, ProxAdam, ProxSGD
+from linbreg import L1, AdaBreg, GroupL1, LassoAdam, LassoSGD, LinBreg, Nuclear, ProxAdam, ProxSGD
 
 from . import oracle
 from .cases import far, kinds, layers, parameters, seeds, sleepy
@@ -62,12 +62,13 @@ def test_the_gradient_methods_follow_the_formulas(shapes, seed, lam, delta, mome
         expected = oracle.linbreg(arrays, gradient, STEPS, 0.3, delta, momentum, groups, lam, weight_decay)
         compare(follow(optimizer, params, targets, curvatures), expected)
 
-        params = parameters(arrays)
-        optimizer = ProxSGD(
-            [{"params": params, "regularizer": make(lam)}], lr=0.3, momentum=momentum, weight_decay=weight_decay
-        )
-        expected = oracle.prox_sgd(arrays, gradient, STEPS, 0.3, momentum, groups, lam, weight_decay)
-        compare(follow(optimizer, params, targets, curvatures), expected)
+        for rival, formula in ((ProxSGD, oracle.prox_sgd), (LassoSGD, oracle.lasso_sgd)):
+            params = parameters(arrays)
+            optimizer = rival(
+                [{"params": params, "regularizer": make(lam)}], lr=0.3, momentum=momentum, weight_decay=weight_decay
+            )
+            expected = formula(arrays, gradient, STEPS, 0.3, momentum, groups, lam, weight_decay)
+            compare(follow(optimizer, params, targets, curvatures), expected)
 
 
 @settings(max_examples=30, deadline=None)
@@ -89,10 +90,11 @@ def test_the_adaptive_methods_follow_the_formulas(shapes, seed, lam, delta, beta
         expected = oracle.adabreg(arrays, gradient, STEPS, delta=delta, groups=groups, lam=lam, **adam)
         compare(follow(optimizer, params, targets, curvatures), expected)
 
-        params = parameters(arrays)
-        optimizer = ProxAdam([{"params": params, "regularizer": make(lam)}], **adam)
-        expected = oracle.prox_adam(arrays, gradient, STEPS, groups=groups, lam=lam, **adam)
-        compare(follow(optimizer, params, targets, curvatures), expected)
+        for rival, formula in ((ProxAdam, oracle.prox_adam), (LassoAdam, oracle.lasso_adam)):
+            params = parameters(arrays)
+            optimizer = rival([{"params": params, "regularizer": make(lam)}], **adam)
+            expected = formula(arrays, gradient, STEPS, groups=groups, lam=lam, **adam)
+            compare(follow(optimizer, params, targets, curvatures), expected)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.05])
@@ -102,8 +104,10 @@ def test_without_a_regulariser_they_are_sgd_and_adam(dtype, weight_decay):
     pairs = [
         (lambda p: LinBreg(p, lr=0.2, weight_decay=weight_decay), torch.optim.SGD, 0.2),
         (lambda p: ProxSGD(p, lr=0.2, weight_decay=weight_decay), torch.optim.SGD, 0.2),
+        (lambda p: LassoSGD(p, lr=0.2, weight_decay=weight_decay), torch.optim.SGD, 0.2),
         (lambda p: AdaBreg(p, lr=0.05, weight_decay=weight_decay), torch.optim.Adam, 0.05),
         (lambda p: ProxAdam(p, lr=0.05, weight_decay=weight_decay), torch.optim.Adam, 0.05),
+        (lambda p: LassoAdam(p, lr=0.05, weight_decay=weight_decay), torch.optim.Adam, 0.05),
     ]
     for make, rival, lr in pairs:
         ours, theirs = parameters(arrays, dtype), parameters(arrays, dtype)

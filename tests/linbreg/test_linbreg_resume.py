@@ -7,7 +7,19 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from linbreg import L1, AdaBreg, GroupL1, LinBreg, ProxAdam, ProxSGD, pack_state, unpack_state
+from linbreg import (
+    L1,
+    AdaBreg,
+    GroupL1,
+    LambdaSchedule,
+    LassoAdam,
+    LassoSGD,
+    LinBreg,
+    ProxAdam,
+    ProxSGD,
+    pack_state,
+    unpack_state,
+)
 
 OPTIMIZERS = {
     "linbreg": lambda p: LinBreg(p, lr=0.2, delta=1.5),
@@ -15,6 +27,8 @@ OPTIMIZERS = {
     "adabreg": lambda p: AdaBreg(p, lr=0.02, weight_decay=0.01),
     "prox-sgd": lambda p: ProxSGD(p, lr=0.2, momentum=0.5),
     "prox-adam": lambda p: ProxAdam(p, lr=0.02),
+    "lasso-sgd": lambda p: LassoSGD(p, lr=0.2, momentum=0.5, weight_decay=0.01),
+    "lasso-adam": lambda p: LassoAdam(p, lr=0.02),
 }
 
 
@@ -91,6 +105,36 @@ def test_a_state_is_tensors_and_plain_values(name):
     assert all(isinstance(v, torch.Tensor) for entry in state["state"].values() for v in entry.values())
     # the optimiser itself still holds the object
     assert optimizer.param_groups[0]["regularizer"] is regularizer
+
+
+@pytest.mark.parametrize("name", ["prox-sgd", "prox-adam", "adabreg"])
+def test_a_scheduled_lam_goes_on_where_it_was(name):
+    # given a run whose λ is scheduled, undisturbed, and one that is stored after three steps
+    def scheduled():
+        net, _, optimizer = build(torch.float64, OPTIMIZERS[name])
+        return net, optimizer, LambdaSchedule(optimizer, start=0.3, end=0.001, steps=6, shape="geometric")
+
+    def go_on(net, optimizer, schedule, steps):
+        for t in steps:
+            generator = torch.Generator().manual_seed(t)
+            x = torch.randn(8, 1, 6, 6, generator=generator, dtype=torch.float64)
+            optimizer.zero_grad()
+            (net(x) - x.mean(dim=(1, 2, 3))[:, None]).square().mean().backward()
+            optimizer.step()
+            schedule.step()
+
+    undisturbed, stopped, resumed = scheduled(), scheduled(), scheduled()
+    go_on(*undisturbed, range(8))
+    go_on(*stopped, range(3))
+
+    # when another goes on with it, then nobody can tell
+    resumed[0].load_state_dict(copy.deepcopy(stopped[0].state_dict()))
+    resumed[1].load_state_dict(through_files(stopped[1].state_dict()))
+    resumed[2].load_state_dict(json.loads(json.dumps(stopped[2].state_dict())))
+    assert resumed[1].param_groups[0]["regularizer"].lam == stopped[1].param_groups[0]["regularizer"].lam < 0.3
+    go_on(*resumed, range(3, 8))
+    assert all(torch.equal(a, b) for a, b in zip(resumed[0].parameters(), undisturbed[0].parameters(), strict=True))
+    assert resumed[1].param_groups[0]["regularizer"].lam == 0.001
 
 
 def test_a_loaded_state_shares_no_memory_with_its_giver():

@@ -1,3 +1,7 @@
+import itertools
+import re
+from typing import Any
+
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -24,22 +28,57 @@ def test_shapes(widths: list[int], kind: str, waist: int | None, ratio: float | 
     assert (found.kind, found.waist, found.ratio) == (kind, waist, ratio)
 
 
-@pytest.mark.parametrize("sort", SORTS)
-@pytest.mark.parametrize("equal", [{}, {"task": "denoise"}, {"task": "denoise", "shape": "bottleneck"}])
-@pytest.mark.parametrize("after", [None, Place(1, 1, 0)])
-def test_a_page_comes_from_an_index_in_its_order(
-    engine: Engine, sort: architectures.Sort, equal: dict[str, str], after: Place | None
-) -> None:
+_EQUAL: dict[str, Any] = {
+    "task": "denoise",
+    "data": "digits",
+    "superstructure": "mlp",
+    "name": "found",
+    "shape": "bottleneck",
+    "won": True,
+}
+_RANGES: dict[str, Any] = {"min_parameters": 5, "max_parameters": 50, "max_loss": 0.5}
+
+
+def _plan(engine: Engine, statement: Any) -> str:
     is_sqlite = engine.dialect.name == "sqlite"
-    statement = architectures.page(tenant="local", sort=sort, limit=20, after=after, **equal)
     dialect = sqlite.dialect() if is_sqlite else postgresql.dialect()
     sql = str(statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     with database.write(engine) as tx:
-        if not is_sqlite:  # of an empty table everything is cheap
-            tx.execute(text("SET LOCAL enable_seqscan = off"))
-            tx.execute(text("SET LOCAL enable_bitmapscan = off"))
+        if not is_sqlite:  # of a small table everything is cheap; what it cannot avoid it still does
+            for way in ("seqscan", "bitmapscan", "sort", "incremental_sort"):
+                tx.execute(text(f"SET LOCAL enable_{way} = off"))
         explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
-        plan = "\n".join(str(tuple(row)) for row in tx.execute(text(explain + sql)))
-    assert "ix_architectures_tenant_" in plan, plan
-    assert "SCAN architectures" not in plan, plan
-    assert "Seq Scan on architectures" not in plan, plan
+        return "\n".join(str(tuple(row)) for row in tx.execute(text(explain + sql)))
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_page_is_found_in_the_index_of_its_sort_alone(engine: Engine, sort: architectures.Sort) -> None:
+    way = "COVERING INDEX " if engine.dialect.name == "sqlite" else r"Index Only Scan (Backward )?using "
+    alone = [{name: value} for name, value in (_EQUAL | _RANGES).items()]
+    for filters, after in itertools.product([{}, *alone, _EQUAL | _RANGES], [None, Place(10, 1, 0)]):
+        plan = _plan(engine, architectures.page(tenant="local", sort=sort, limit=20, after=after, **filters))
+        assert re.search(f"{way}ix_architectures_by_{sort.removeprefix('-')}", plan), (filters, after, plan)
+        for wrong in ("TEMP B-TREE", "Sort", "SCAN architectures", "Seq Scan on architectures"):
+            assert wrong not in plan, (filters, after, plan)
+
+
+@pytest.mark.parametrize(
+    ("sort", "filters", "cursor", "begins"),
+    [
+        ("parameters", {"min_parameters": 5}, 10, "cursor"),
+        ("parameters", {"min_parameters": 20}, 10, "filter"),
+        ("-parameters", {"max_parameters": 50}, 10, "cursor"),
+        ("-parameters", {"max_parameters": 5}, 10, "filter"),
+        ("-loss", {"max_loss": 0.5}, 0.1, "cursor"),
+        ("-loss", {"max_loss": 0.05}, 0.1, "filter"),
+    ],
+)
+def test_a_deep_page_does_not_begin_where_the_first_does(
+    sort: architectures.Sort, filters: dict[str, Any], cursor: float, begins: str
+) -> None:
+    """SQLite begins at one of two bounds, whichever: there is only the narrower."""
+    statement = architectures.page(tenant="local", sort=sort, limit=20, after=Place(cursor, 1, 0), **filters)
+    sql = str(statement.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}))
+    by = sort.removeprefix("-")
+    has_cursor, has_filter = f"(architectures.{by}, " in sql, re.search(rf"architectures\.{by} [<>]= ", sql)
+    assert (bool(has_cursor), bool(has_filter)) == (begins == "cursor", begins == "filter"), sql

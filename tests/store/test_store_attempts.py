@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 
 from store import database, searches
 from store.artifacts import Stored
-from store.attempts import Attempt, Checkpoint, NewArtifact, move_silent
+from store.attempts import Attempt, Checkpoint, NewArtifact, Watch
 from store.errors import AttemptLost
 from store.layers import Layer
 from store.searches import Search
@@ -52,7 +52,7 @@ WRITES: dict[str, Callable[[Attempt], object]] = {
 def test_an_attempt_that_was_moved_can_write_nothing(engine: Engine, post: Post, name: str) -> None:
     made = post()
     zombie = started(engine, made, "frozen")
-    assert [moved.search_id for moved in move_silent(engine, -1)] == [made.id]
+    assert [moved.search_id for moved in Watch(engine, -1).sweep()] == [made.id]
     Attempt(engine, made.id, 2).start("other")
     before = everything(engine)
     with pytest.raises(AttemptLost) as lost:
@@ -120,7 +120,7 @@ def test_an_epoch_recorded_again_after_a_resume_is_replaced(engine: Engine, post
     first = started(engine, made := post())
     for epoch in (1, 2, 3):
         first.record_epoch(stage="search", epoch=epoch, active=[8, 4, 8], train_loss=1.0 / epoch)
-    move_silent(engine, -1)
+    Watch(engine, -1).sweep()
     second = started(engine, look(made.id))
     for epoch in (2, 3, 3):
         second.record_epoch(stage="search", epoch=epoch, active=[epoch, 1, 8], train_loss=-1.0)
@@ -210,9 +210,9 @@ def test_the_newest_checkpoint_of_any_attempt_is_what_the_next_goes_on_from(
     assert attempt.last_checkpoint() is None
     attempt.record_checkpoint("search", 5)
     attempt.record_checkpoint("search", 6, "key")
-    move_silent(engine, -1)
+    Watch(engine, -1).sweep()
     second = started(engine, look(made.id))
     assert second.last_checkpoint() == Checkpoint(1, "search", 6, "key")
-    move_silent(engine, -1)
+    Watch(engine, -1).sweep()
     third = started(engine, look(made.id))  # the second wrote none
     assert third.last_checkpoint() == Checkpoint(1, "search", 6, "key")

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import threading
@@ -13,9 +12,11 @@ from alembic.config import Config
 from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
-from store import database, tables
+from store import database, queue, tables
 from store.searches import Search
 from store.states import STATES
+
+from ..databases import Databases
 
 
 def alembic(tx: object) -> Config:
@@ -25,23 +26,15 @@ def alembic(tx: object) -> Config:
     return config
 
 
-@pytest.mark.skipif(
-    "BREGNAS_TEST_POSTGRES" not in os.environ,
-    reason="BREGNAS_TEST_POSTGRES names no database: SQLite alone",
-)
-def test_postgresql_is_tested_too(url: str, engine: Engine) -> None:
-    assert url.startswith(engine.dialect.name)
-
-
 def test_the_migrations_give_exactly_the_tables_of_the_program(engine: Engine) -> None:
     with database.write(engine) as tx:
         command.check(alembic(tx))  # raises where a new revision would be needed
         assert set(tables.metadata.tables) <= set(inspect(tx).get_table_names())
 
 
-def test_migrating_again_changes_nothing(url: str, engine: Engine, post: Callable[..., Search]) -> None:
+def test_migrating_again_changes_nothing(database_url: str, engine: Engine, post: Callable[..., Search]) -> None:
     made = post()
-    database.migrate(url)
+    database.migrate(database_url)
     with database.read(engine) as tx:
         assert tx.scalar(select(tables.searches.c.id)) == made.id
 
@@ -60,14 +53,16 @@ def test_a_migration_that_breaks_changes_nothing(engine: Engine) -> None:
         assert set(tables.metadata.tables) <= set(inspect(tx).get_table_names())
 
 
-def test_several_processes_may_migrate_an_empty_database_at_once(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'new' / 'bregnas.db'}"
-    program = f"from store.database import migrate; migrate({url!r})"
-    started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
-    assert [process.wait(60) for process in started] == [0, 0]
-    engine = database.connect(url)
-    with database.read(engine) as tx:
-        assert {*tables.metadata.tables, "workflow_status"} <= set(inspect(tx).get_table_names())
+def test_several_processes_may_migrate_an_empty_database_at_once(databases: Databases) -> None:
+    with databases.fresh(migrated=False) as url:
+        program = f"from store.database import migrate; migrate({url!r})"
+        started = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+        assert [process.wait(60) for process in started] == [0, 0, 0]
+        engine = database.connect(url)
+        with database.write(engine) as tx:
+            command.check(alembic(tx))
+        assert queue.entries(engine, [("srch_none", 1)]) == {}, "its tables are there too"
+        engine.dispose()
 
 
 def test_the_database_says_the_time_with_a_fraction(engine: Engine) -> None:

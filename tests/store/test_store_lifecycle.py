@@ -13,6 +13,7 @@ from store.attempts import Attempt, AttemptLost, NewArtifact
 from store.errors import IllegalTransition, NotFound
 from store.searches import Search
 
+from ..databases import queue_table
 from .conftest import LAYERS
 
 Post = Callable[..., Search]
@@ -96,15 +97,31 @@ def test_the_higher_priority_is_taken_first_also_after_a_move(engine: Engine, po
     made = {priority: post(priority=priority) for priority in (0, -100, 100, 5)}
     Attempt(engine, made[100].id, 1).start("w")
     moves.move_from(engine, "w")
-    schema = "dbos." if engine.dialect.name == "postgresql" else ""
+    assert waiting(engine) == [f"{made[100].id}:2", *(f"{made[priority].id}:1" for priority in (5, 0, -100))]
+
+
+def test_who_was_taken_before_keeps_its_place(engine: Engine, post: Post) -> None:
+    handed_back, moved, paused, later, urgent = (post(priority=priority) for priority in (0, 0, 0, 0, 1))
+    for search in (handed_back, moved, paused):
+        Attempt(engine, search.id, 1).start("w" if search is moved else "v")
+    assert moves.hand_back(engine, handed_back.id, 1)
+    assert moves.move_from(engine, "w")
+    do(engine, lifecycle.pause, paused.id)
+    Attempt(engine, paused.id, 1).paused()
+    do(engine, lifecycle.resume, paused.id)
+
+    before = {f"{search.id}:1" for search in (handed_back, moved, paused)}  # DBOS itself gave these to nobody, here
+    first, *again, last = (name for name in waiting(engine) if name not in before)
+    assert (first, last) == (f"{urgent.id}:1", f"{later.id}:1")
+    assert set(again) == {f"{search.id}:2" for search in (handed_back, moved, paused)}
+
+
+def waiting(engine: Engine) -> list[str]:
+    """Entries in the order in which DBOS takes them."""
+    queue = queue_table(engine)
+    order = f"SELECT workflow_uuid FROM {queue} WHERE status = 'ENQUEUED' ORDER BY priority, created_at"
     with database.read(engine) as tx:
-        waiting = tx.scalars(
-            text(
-                f"SELECT workflow_uuid FROM {schema}workflow_status WHERE status = 'ENQUEUED' "
-                "ORDER BY priority, created_at"
-            )
-        ).all()
-    assert waiting == [f"{made[100].id}:2", *(f"{made[priority].id}:1" for priority in (5, 0, -100))]
+        return list(tx.scalars(text(order)))
 
 
 def create(tx: database.Connection) -> Search:

@@ -1,59 +1,90 @@
 """An older database comes up to the newest revision with all that is in it."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import JSON, Boolean, Column, Connection, Double, Engine, MetaData, String, Table, select
 
-from store import database
+from store import database, history, searches
 
+from ..databases import Databases
 
-def _config(tx: Connection) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
-    config.attributes["connection"] = tx
-    return config
-
-
-def _fill(tx: Connection) -> None:
-    """A search of the first revision, with a layer and a count."""
-    tx.execute(
-        text(
-            "INSERT INTO searches (number, id, state, attempt, queue, spec, metadata, superstructure, task, data, seed,"
-            " layers, created_at, updated_at) VALUES (990001, 'srch_old', 'succeeded', 1, 'cpu', '{}', '{}', 'mlp',"
-            " 'denoise', 'digits', 1, '[]', 1.5, 2.5)"
-        )
-    )
-    tx.execute(text("INSERT INTO layers (search, position, name, width, searched) VALUES (990001, 0, 'h', 8, true)"))
-    tx.execute(text("INSERT INTO epoch_counts (search, stage, epoch, position, active) VALUES (990001, 's', 1, 0, 3)"))
+CONFIG = Config()
+CONFIG.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+EARLIER = [revision.revision for revision in ScriptDirectory.from_config(CONFIG).walk_revisions()][:0:-1]
+ROWS = (7, 8)
+KNOWN = {"state": "succeeded", "outcome": "succeeded", "position": 0, "layers": []}
 
 
-def _check(tx: Connection) -> None:
-    row = tx.execute(text("SELECT tenant, priority, created_at FROM searches WHERE id = 'srch_old'")).one()
-    assert tuple(row) == ("local", 0, 1.5)
-    assert tx.scalar(text("SELECT active FROM epoch_counts WHERE search = 990001")) == 3
-    assert tx.scalar(text("SELECT width FROM layers WHERE search = 990001")) == 8
+def alembic(tx: Connection) -> Config:
+    CONFIG.attributes["connection"] = tx
+    return CONFIG
 
 
-def test_up_from_the_first_revision_with_data_in_it(engine: Engine, tmp_path: Path) -> None:
-    if engine.dialect.name == "postgresql":
-        with engine.connect() as tx, tx.begin() as whole:
-            command.downgrade(_config(tx), "0001")
-            _fill(tx)
-            command.upgrade(_config(tx), "head")
-            _check(tx)
-            whole.rollback()
-        return
-    url = f"sqlite:///{tmp_path / 'old.db'}"
-    old = database.connect(url)
-    with database.write(old) as tx:
-        command.upgrade(_config(tx), "0001")
-    with database.write(old) as tx:
-        _fill(tx)
-    old.dispose()
+@pytest.fixture
+def empty(databases: Databases) -> Iterator[tuple[str, Engine]]:
+    with databases.fresh(migrated=False) as url:
+        engine = database.connect(url)
+        yield url, engine
+        engine.dispose()
+
+
+def test_there_is_an_earlier_revision() -> None:
+    assert EARLIER[0] == "0001"
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_all_rows_come_up_from_an_earlier_revision(empty: tuple[str, Engine], revision: str) -> None:
+    url, engine = empty
+    with database.write(engine) as tx:
+        command.upgrade(alembic(tx), revision)
+        old = tables_of(tx)
+        for table in old:
+            tx.execute(table.insert(), [{c.name: value(c, row) for c in table.columns} for row in ROWS])
+    with database.read(engine) as tx:
+        before = {table.name: tx.execute(select(table).order_by(*table.primary_key)).mappings().all() for table in old}
+    assert {"searches", "artifacts", "attempts", "epochs", "epoch_counts", "events", "layers"} <= set(before)
+
     database.migrate(url)
-    new = database.connect(url)
-    with database.read(new) as tx:
-        _check(tx)
-    new.dispose()
+
+    with database.write(engine) as tx:
+        command.check(alembic(tx))  # the tables are exactly those of a new database
+        for table in tables_of(tx):
+            if rows := before.get(table.name):
+                after = tx.execute(select(table).order_by(*table.primary_key)).mappings().all()
+                assert [{name: row[name] for name in rows[0]} for row in after] == rows, table.name
+    with database.read(engine) as tx:
+        found = searches.get(tx, "id-7")
+        assert (found.state, found.priority, found.created_at) == ("succeeded", 0, 7.5)
+        assert searches.artifacts(tx, "id-8")[0].name == "name-8"
+        assert history.history(tx, "id-7")["epochs"] == [7]
+
+
+def tables_of(tx: Connection) -> list[Table]:
+    """The tables that are there now, parents first; the queue's apart."""
+    found = MetaData()
+    found.reflect(tx)
+    ours = {"searches", "datasets", "keys", "idempotency"}
+    return [
+        table
+        for table in found.sorted_tables
+        if table.name in ours or any(key.column.table.name in ours for key in table.foreign_keys)
+    ]
+
+
+def value(column: Column[Any], row: int) -> Any:
+    """Something of the column's type; whole numbers are the row's, so that children find their parents."""
+    if column.name in KNOWN:
+        return KNOWN[column.name]
+    if isinstance(column.type, JSON):
+        return {"row": row}
+    if isinstance(column.type, Boolean):
+        return True
+    if isinstance(column.type, String):
+        return f"{column.name}-{row}"
+    return row + 0.5 if isinstance(column.type, Double) else row

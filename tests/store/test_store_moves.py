@@ -6,7 +6,7 @@ from sqlalchemy import Engine, text
 
 from store import database, moves, queue, searches
 from store.attempts import Attempt
-from store.moves import Moved
+from store.moves import Moved, Watch
 from store.searches import Search
 from store.states import State
 
@@ -14,36 +14,80 @@ Post = Callable[..., Search]
 Look = Callable[[str], Search]
 
 
-def silence(engine: Engine, seconds: float) -> None:
-    """Let the newest sign of life be that old."""
-    with database.write(engine) as tx:
-        tx.execute(text("UPDATE attempts SET heartbeat_at = heartbeat_at - :s"), {"s": seconds})
+class Steady:
+    """A watcher's clock, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def test_only_a_silent_attempt_is_moved(engine: Engine, post: Post, look: Look) -> None:
     silent, heard, waiting = post(), post(), post()
     for search in (silent, heard):
         Attempt(engine, search.id, 1).start("w")
-    silence(engine, 60)
+    steady = Steady()
+    watch = Watch(engine, 45, steady)
+    for steady.now in (0, 10, 20, 30, 40, 45):
+        assert watch.sweep() == []
     Attempt(engine, heard.id, 1).heartbeat()
+    steady.now = 46
 
-    assert moves.move_silent(engine, 45) == [Moved(silent.id, 1, "queued")]
+    assert watch.sweep() == [Moved(silent.id, 1, "queued")]
     assert [look(search.id).state for search in (silent, heard, waiting)] == ["queued", "starting", "queued"]
     assert set(queue.entries(engine, [(silent.id, 1), (silent.id, 2), (heard.id, 2)])) == {(silent.id, 2)}
-    assert moves.move_silent(engine, 45) == []
+    for steady.now in (56, 66, 76, 86):
+        assert watch.sweep() == []
+    steady.now = 92
+    assert watch.sweep() == [Moved(heard.id, 1, "queued")]
+
+
+@pytest.mark.parametrize("hour", [3600.0, -3600.0])
+def test_a_clock_that_is_set_makes_nobody_dead_and_the_dead_not_alive(
+    engine: Engine, post: Post, look: Look, hour: float
+) -> None:
+    dead, alive = post(), post()
+    for search in (dead, alive):
+        Attempt(engine, search.id, 1).start("w")
+    steady = Steady()
+    watch = Watch(engine, 45, steady)
+    moved: list[Moved] = []
+    for steady.now in range(0, 60, 10):
+        with database.write(engine) as tx:  # as if the clock that wrote it was another, or is set each time
+            tx.execute(
+                text("UPDATE attempts SET heartbeat_at = heartbeat_at + :hour"), {"hour": hour * (steady.now == 0)}
+            )
+        Attempt(engine, alive.id, 1).heartbeat()
+        moved += watch.sweep()
+    assert moved == [Moved(dead.id, 1, "queued")]
+
+
+def test_a_watcher_that_was_away_begins_anew(engine: Engine, post: Post) -> None:
+    made = post()
+    Attempt(engine, made.id, 1).start("w")
+    steady = Steady()
+    watch = Watch(engine, 45, steady)
+    for steady.now in (0, 20, 40, 70, 90, 110):  # 30 s late: who watched was frozen, as perhaps the watched
+        assert watch.sweep() == []
+    watch.forget()  # the database was away
+    for steady.now in (120, 140, 160):
+        assert watch.sweep() == []
+    steady.now = 170
+    assert watch.sweep() == [Moved(made.id, 1, "queued")]
 
 
 def test_many_sweepers_move_a_search_once(engine: Engine, post: Post, look: Look) -> None:
     made = [post() for _ in range(3)]
     for search in made:
         Attempt(engine, search.id, 1).start("w")
-    silence(engine, 60)
     moved: list[Moved] = []
     together = threading.Barrier(4)
 
     def sweep() -> None:
         together.wait()
-        moved.extend(moves.move_silent(engine, 45))
+        moved.extend(Watch(engine, -1).sweep())
 
     sweepers = [threading.Thread(target=sweep) for _ in range(4)]
     for sweeper in sweepers:
@@ -84,7 +128,7 @@ def test_a_search_that_kills_every_worker_before_its_start_ends_too(engine: Engi
     made = post()
     for number in (1, 2, 3):
         queue.drop(engine, made.id, number)  # as an entry that is finished without a start
-        moves.move_silent(engine, -1)
+        Watch(engine, -1).sweep()
     assert look(made.id).error_code == "worker_lost"
 
 

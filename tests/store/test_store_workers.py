@@ -20,13 +20,13 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def start(url: str, tmp_path: Path) -> Iterator[Start]:
+def start(database_url: str, tmp_path: Path) -> Iterator[Start]:
     """Start a worker with a behaviour of `store_worker.py`."""
     processes: list[subprocess.Popen[bytes]] = []
 
     def start(worker: str, behaviour: str = "train") -> "subprocess.Popen[bytes]":
         program = Path(__file__).with_name("store_worker.py")
-        arguments = [sys.executable, str(program), url, worker, "cpu", behaviour, str(tmp_path)]
+        arguments = [sys.executable, str(program), database_url, worker, "cpu", behaviour, str(tmp_path)]
         processes.append(subprocess.Popen(arguments, stderr=(tmp_path / "errors").open("ab")))
         return processes[-1]
 
@@ -75,9 +75,12 @@ def test_a_search_of_a_killed_worker_is_run_by_another_and_published_once(
     victim.wait()
 
     start("other")
-    wait(lambda: [moves.move_silent(engine, 1.0)] and look(made.id).attempt == 2, "the move")
+    watch = moves.Watch(engine, 1.0)
+    wait(lambda: [watch.sweep()] and look(made.id).attempt == 2, "the move")
     wait(lambda: look(made.id).state == "running", "the second attempt")
-    assert moves.move_silent(engine, 5.0) == []  # the other is heard of
+    for _ in range(8):
+        time.sleep(0.2)
+        assert watch.sweep() == []  # the other is heard of
     (tmp_path / "go").touch()
     wait(lambda: look(made.id).state == "succeeded", "the end")
 
@@ -99,7 +102,8 @@ def test_a_worker_frozen_past_its_lease_changes_nothing_when_it_wakes(
     time.sleep(0.5)
     frozen.send_signal(signal.SIGSTOP)
     (tmp_path / "hold").unlink()
-    wait(lambda: moves.move_silent(engine, 0.5), "the move")
+    watch = moves.Watch(engine, 0.5)
+    wait(watch.sweep, "the move")
     start("other")
     wait(lambda: look(made.id).state == "running", "the second attempt")
     (tmp_path / "go").touch()
@@ -123,7 +127,8 @@ def test_a_search_that_died_between_the_queue_and_its_start_is_moved(
     assert look(made.id).state == "queued"
     hanging.send_signal(signal.SIGKILL)
     hanging.wait()
-    assert moves.move_silent(engine, 30) == []  # taken just now
+    watch = moves.Watch(engine, 1.0)
+    assert watch.sweep() == []  # taken just now
     assert moves.move_from(engine, "somebody else") == []
     assert [(moved.search_id, moved.attempt) for moved in moves.move_from(engine, "hanging")] == [(made.id, 1)]
     assert look(behind.id).attempt == 1  # it only waits
@@ -133,8 +138,8 @@ def test_a_search_that_died_between_the_queue_and_its_start_is_moved(
     wait(lambda: len(log(tmp_path)) == 3, "both to be tried")
     breaking.send_signal(signal.SIGKILL)
     breaking.wait()
-    wait(lambda: [moves.move_silent(engine, 1.0)] and look(behind.id).attempt == 2, "the move of the second")
-    wait(lambda: [moves.move_silent(engine, 1.0)] and look(made.id).attempt == 3, "the move of the first")
+    wait(lambda: [watch.sweep()] and look(behind.id).attempt == 2, "the move of the second")
+    wait(lambda: [watch.sweep()] and look(made.id).attempt == 3, "the move of the first")
 
     (tmp_path / "go").touch()
     start("able")

@@ -2,26 +2,17 @@
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
 
 from datasets import upload
 from store import datasets
 from store.artifacts import Artifacts
-from store.database import connect, default_url, migrate, write
+from store.database import write
 from worker import trainer
 from worker.data import fetch, file_of
 from worker.failure import SearchFailed
 from worker.job import Folder, Job
 
 UNKNOWN = "dset_0193f3a0c1d27a3e9b1f5c2d3e4f5a6b"
-
-
-@pytest.fixture
-def engine(tmp_path):
-    migrate(default_url(tmp_path))
-    engine: Engine = connect(default_url(tmp_path))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
