@@ -51,6 +51,10 @@ class AdaBreg(Method):
     """δ of the elastic net; 1 in every published experiment."""
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
+    depth: Literal["fixed", "searched"] = "fixed"
+    """"searched": the depth is found in place of the widths. The search begins with a deep *linear* network of equal
+    widths at the target; a layer becomes nonlinear where the dual of its gate says so, the others are merged away. Of
+    this method's settings `lr` alone counts then (it is Adam's)."""
 
 
 class LinBreg(Method):

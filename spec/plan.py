@@ -104,10 +104,22 @@ def _check_method(spec: SearchSpec) -> None:
     how = spec.method
     if isinstance(how, Adam | SGD) and how.lam:
         raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
+    if isinstance(how, AdaBreg) and how.depth == "searched":
+        _check_depth(spec)
     schedule = how.lam_schedule if isinstance(how, ProxAdam | ProxSGD) else None
     if schedule is not None and schedule.shape == "geometric" and not (how.start_lam and schedule.end):
         raise SpecError(
             ("method", "lam_schedule"), "a geometric schedule goes from one λ above 0 to another; take linear or cosine"
+        )
+
+
+def _check_depth(spec: SearchSpec) -> None:
+    within, where = spec.superstructure, ("method", "depth")
+    if spec.target is None or spec.target.measure == "neurons":
+        raise SpecError(where, "a depth is searched at a size: give a target in parameters, macs or as a fraction")
+    if within.activation != "silu" or within.bias != "grouped" or within.group_head:
+        raise SpecError(
+            where, "a depth is searched between linear and silu: take activation silu, bias grouped and no group_head"
         )
 
 

@@ -41,7 +41,7 @@ class DepthTraining(Training):
 
     def __init__(
         self,
-        stage: str,
+        name: str,
         superstructure: Mlp,
         lr: float,
         objective: Objective,
@@ -51,7 +51,7 @@ class DepthTraining(Training):
         output_shape: tuple[int, ...],
         size: Callable[[Graph], int],
         limit: int,
-        epochs: int,
+        steps: int,
         batch_size: int,
         seed: int,
         rule: GateRule | None = None,
@@ -59,7 +59,7 @@ class DepthTraining(Training):
     ) -> None:
         self._shapes, self._superstructure = (input_shape, output_shape), superstructure
         self._size, self._limit = size, limit
-        self._outputs = None if objective.std is None else samples.outputs
+        self._outputs = samples.outputs
         start = self._graph(self._widest([1] * len(superstructure.widths)))
         self.layers = [node.name for node in hidden(start)]
         """The hidden layers of the start, in order."""
@@ -67,16 +67,16 @@ class DepthTraining(Training):
         network = Gated(start, samples.inputs, self._outputs)
         best = self._closed_form(start, objective, samples) if closed_form_start else None
         if best is None:
-            linear_start_(network, stream(seed, stage, "start"))
+            linear_start_(network, stream(seed, name, "start"))
         else:
             few = samples.train.batch(torch.arange(min(SCALING, len(samples.train))))
-            given, _ = objective.pair(*few, stream(seed, stage, "scale"))
-            linear_from_(network, best, given.cpu(), stream(seed, stage, "start"))
+            given, _ = objective.pair(*few, stream(seed, name, "scale"))
+            linear_from_(network, best, given.cpu(), stream(seed, name, "start"))
         self.merged_at: int | None = None
         """Steps after which the closed layers were merged."""
         super().__init__(
-            stage, network, _adam(network, lr), Schedule("warm cosine", lr), objective, samples,
-            epochs=epochs, batch_size=batch_size, seed=seed, keep_best=True,
+            name, network, _adam(network, lr), Schedule("warm cosine", lr), objective, samples,
+            steps=steps, batch_size=batch_size, seed=seed, keep_best=True,
         )  # fmt: skip
         self.opening = LayerGates(network.ordered_gates(), rule)
 
@@ -94,9 +94,20 @@ class DepthTraining(Training):
             found[name] = float(gate.detach().abs().mean())
         return found
 
-    def lr(self, batch: int = 0) -> float:
-        """The step size of a batch of the current epoch: warm-up and cosine, halved until the merge."""
-        step, steps = self.epoch * self.batches + batch, self.epochs * self.batches
+    @property
+    def counts(self) -> dict[str, int]:
+        """Neurons that are nonlinear, by layer of the start; 0 where it is linear or was merged away."""
+        counts = dict.fromkeys(self.layers, 0)
+        names = [node.name for node in hidden(self.network.graph)]
+        if self.merged_at is None:
+            return counts | {layer: self._widths[self.layers.index(layer)] for layer in self.opened}
+        if not self.opening.opened:
+            return counts
+        return counts | {layer: self.network.graph[name].width for layer, name in zip(self._kept, names, strict=True)}
+
+    def lr(self) -> float:
+        """The step size of the next step: warm-up and cosine, halved until the merge."""
+        step, steps = self.done, self.steps
         begun, factor = (0, 0.5) if self.merged_at is None else (self.merged_at, 1.0)
         warm = min(1, (step - begun + 1) / WARM_UP)
         return self.schedule.peak * factor * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -139,23 +150,23 @@ class DepthTraining(Training):
     def _ramp(self) -> int:
         """Steps in which the gates that were not ±1 at the merge become so."""
         assert self.merged_at is not None
-        return max(1, min(self.opening.rule.ramp, self.epochs * self.batches - self.merged_at))
+        return max(1, min(self.opening.rule.ramp, self.steps - self.merged_at))
 
     def _step(self, indices: torch.Tensor) -> float:
         loss = super()._step(indices)
-        done = self.epoch * self.batches + self.batch + 1
+        done = self.done + 1
         if self.merged_at is None:
             self.opening.step(loss)
-            if self.opening.done or done >= OPENING * self.epochs * self.batches:
+            if self.opening.done or done >= OPENING * self.steps:
                 self.merged_at = done
-                self._take(merge(self._gated, self._kept, self._merged_graph(), stream(self.seed, self.stage, "widen")))
+                self._take(merge(self._gated, self._kept, self._merged_graph(), stream(self.seed, self.name, "widen")))
         elif done - self.merged_at <= self._ramp:
             for gate, signs in zip(self._gated.ordered_gates(), self._signs(), strict=True):
                 ramp_(gate, signs, 1 / self._ramp)
         return loss
 
     def _keep(self, scores: Scores) -> None:
-        done = self.epoch * self.batches + self.batch
+        done = self.done
         if self.merged_at is not None and done - self.merged_at >= self._ramp:  # all gates are ±1
             super()._keep(scores)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from models.groups import active_counts
 from models.network import Network
 from spec import Graph, macs, parameters
+from worker.depth import DepthTraining
 from worker.failure import SearchFailed, Stopped, died
 from worker.job import Folder, Job
 from worker.progress import Checkpointed, EpochDone, Message, Stage, StageBegun
@@ -92,21 +93,14 @@ class Loop:
     def _record(self, stage: Stage, training: Training, loss: float, lr: float) -> None:
         assert training.scores is not None
         searching = stage == "search"
-        # After the search, what was found is what is told of the superstructure, whoever is trained.
-        counts = (
-            active_counts(training.network)
-            if searching
-            else next(f.counts for f in self.now.found if f.seed == training.seed)
-        )
-        graph = self.graph if searching else training.network.graph
-        sized = counts if searching else None
+        counts, graph, sized = self._counted(stage, training)
         done = EpochDone(
             stage=stage,
             epoch=self._told(stage, training),
             epochs=self.now.planned,
             train_loss=loss,
             validation_loss=training.scores.loss,
-            metrics={training.objective.metric: training.scores.metric},
+            metrics={training.objective.metric: training.scores.metric, **_gates(training)},
             lr=lr,
             lam=_lam(training) if searching else None,
             counts=counts,
@@ -120,13 +114,26 @@ class Loop:
         )
         self.now.history.append(done.model_dump(exclude={"kind", "seconds", "eta_s", "epochs"}))
         self.emit(done)
-        if not searching:
+        if not searching or isinstance(training, DepthTraining):
             return
         for layer, count in counts.items():
             if count == 0:
                 raise died(layer, self.spec)
         if training.seed == self.spec.all_seeds[0]:
             self.now.path.meet(on_cpu(training.network), counts, training.epoch, training.scores)
+
+    def _counted(self, stage: Stage, training: Training) -> tuple[dict[str, int], Graph, dict[str, int] | None]:
+        """The active groups of the superstructure, the graph of what is trained, and how much of that is in use.
+
+        After the search, what was found is what is told of the superstructure, whoever is trained.
+        """
+        if stage != "search":
+            found = next(found for found in self.now.found if found.seed == training.seed)
+            return found.counts, training.network.graph, None
+        if isinstance(training, DepthTraining):
+            return training.counts, training.network.graph, None
+        counts = active_counts(training.network)
+        return counts, self.graph, counts
 
     def _save(self, stage: Stage, training: Training) -> None:
         epoch = self._told(stage, training)
@@ -143,6 +150,13 @@ def on_cpu(network: Network) -> Network:
     """The network itself where it lies on the CPU, else a copy of it there."""
     on_device = next(network.parameters()).device.type != "cpu"
     return copy.deepcopy(network).cpu() if on_device else network
+
+
+def _gates(training: Training) -> dict[str, float]:
+    """How nonlinear each layer is, where the depth is searched: 0 is linear, 1 is SiLU."""
+    return (
+        {f"gate {layer}": gate for layer, gate in training.gates.items()} if isinstance(training, DepthTraining) else {}
+    )
 
 
 def _lam(training: Training) -> float | None:

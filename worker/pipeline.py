@@ -14,9 +14,10 @@ from models.groups import active_counts, cut_, sparse_start_
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink
 from spec import Graph, macs, parameters
-from spec.method import Lasso
+from spec.method import AdaBreg, Lasso
 from spec.task import output_shape
 from worker import comparison, linear
+from worker.depth import DepthTraining
 from worker.failure import SearchFailed, died
 from worker.job import Folder, Job
 from worker.loop import Loop, on_cpu
@@ -59,7 +60,7 @@ class Pipeline:
         if len(self.now.found) < len(seeds):
             self.loop.begin("search", self.spec.search_epochs * len(seeds))
         for seed in seeds[len(self.now.found) :]:
-            self.now.found.append(self._start(seed) if self.spec.start else self._search(seed))
+            self.now.found.append(self._find(seed))
         self.loop.begin("finetune", len(seeds) * self._epochs(self._finetune_arms(), self._finetune_steps))
         for found in self.now.found:
             self._run_race("finetune", found, self._finetune_arms(), self._finetune_steps)
@@ -68,6 +69,12 @@ class Pipeline:
         return self._choose()
 
     # The stages
+
+    def _find(self, seed: int) -> Found:
+        if self.spec.start is not None:
+            return self._start(seed)
+        how = self.spec.method
+        return self._search_depth(seed) if isinstance(how, AdaBreg) and how.depth == "searched" else self._search(seed)
 
     def _start(self, seed: int) -> Found:
         """The network of another search's path."""
@@ -112,6 +119,19 @@ class Pipeline:
         if seed == self.spec.all_seeds[0]:
             self.now.path.meet(large, counts, search.epoch, found.shrunk)
         return found
+
+    def _search_depth(self, seed: int) -> Found:
+        """A network whose depth was searched, in place of its widths."""
+        how, target = self.spec.method, self.spec.target
+        assert target is not None
+        search = DepthTraining(
+            "search", self.spec.superstructure, how.lr, self.objective, self.samples,
+            input_shape=self.shapes[0], output_shape=self.shapes[1], size=target.size, limit=target.limit(self.graph),
+            steps=self.spec.budget.epochs * self.batches, batch_size=self.spec.budget.batch_size, seed=seed,
+        )  # fmt: skip
+        self.loop.train("search", search)
+        network = on_cpu(search.finish())
+        return Found(seed, network, search.counts, self._score(network, "validation", seed))
 
     def _compare(self) -> None:
         first = self.now.found[0]

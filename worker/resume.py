@@ -13,7 +13,7 @@ from worker.checkpoint import Tensors, prefixed, under
 from worker.failure import SearchFailed
 from worker.job import Folder
 from worker.outcome import Candidate, Found, Scores
-from worker.path import Path, small
+from worker.path import Path
 from worker.progress import Stage
 from worker.samples import Samples
 from worker.training import Training
@@ -128,8 +128,8 @@ def load(folder: Folder, spec: SearchSpec, graph: Graph, samples: Samples, now: 
     now.reached = (values["stage"], values["epoch"])
     now.path.restore(under("path", tensors), values["path"])
     for value in values["found"]:
-        network = small(graph, value["counts"], samples)
-        network.load_state_dict(under(f"found/{value['seed']}", tensors))
+        own = Graph.model_validate_json(value.pop("graph"))
+        network = _network(own, samples, under(f"found/{value['seed']}", tensors))
         for name in ("shrunk", "superstructure"):
             value[name] = None if value[name] is None else Scores(**value[name])
         now.found.append(Found(network=network, **value))
@@ -149,6 +149,7 @@ def _network(graph: Graph, samples: Samples, tensors: Tensors) -> Network:
 def _found_values(found: Found) -> dict[str, Any]:
     return {
         "seed": found.seed,
+        "graph": found.network.graph.model_dump_json(),
         "counts": found.counts,
         "shrunk": asdict(found.shrunk),
         "superstructure": None if found.superstructure is None else asdict(found.superstructure),
