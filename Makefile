@@ -43,6 +43,8 @@ bench: $(STAMP)
 # Long fault runs: what is killed, and what that costs. PROVE="--searches 20 --kills 100 --epochs 30" is the whole of it, with --postgres on that.
 prove: $(STAMP)
 	$(BIN)/python -m bench.prove $(PROVE)
+	$(BIN)/python -m bench.retrieval $(LOAD)
+	$(BIN)/python -m bench.load $(LOAD)
 
 # The versions that are installed, for constraints.txt.
 lock: $(STAMP)

@@ -138,10 +138,10 @@ Method = Callable[[Run], tuple[Network | None, Record]]
 # The step size that the climb begins with, and how it is done.
 METHODS: Final[dict[str, tuple[float, Method]]] = {
     "linear, closed form": (0.0, Run.linear),
-    "gates": (0.016, lambda run: run.searched(closed=True, rule=None)),
+    "gates": (0.008, lambda run: run.searched(closed=True, rule=None)),
     "gates, random start": (0.016, lambda run: run.searched(closed=False, rule=None)),
     "gates, random start, hasty": (0.016, lambda run: run.searched(closed=False, rule=HASTY)),
-    "flat, depth 1": (0.008, lambda run: run.flat(1)),
+    "flat, depth 1": (0.004, lambda run: run.flat(1)),
     "flat, depth 2": (0.004, lambda run: run.flat(2)),
     "flat, depth 5": (0.004, lambda run: run.flat(5)),
 }

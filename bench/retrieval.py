@@ -102,7 +102,7 @@ def measure(service: Service, repeat: int = 3) -> list[tuple[float, str]]:
         after = None if place is None else _cursor(sort, place)
         for turn in range(repeat + 1):
             began = time.perf_counter()
-            list_architectures(service, TENANT, **filters, sort=sort, after=after, limit=20)  # type: ignore[arg-type]
+            list_architectures(service, TENANT, **filters, sort=sort, after=after, limit=20)
             if turn:
                 taken.append(
                     (1000 * (time.perf_counter() - began), f"{sort} from {depth or 0:.0%} {json.dumps(filters)}")

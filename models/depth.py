@@ -143,6 +143,18 @@ def linear_from_(network: Gated, best: Network, x: torch.Tensor, generator: torc
     return network
 
 
+def start_from_linear(graph: Graph, best: Network, x: torch.Tensor, generator: torch.Generator) -> Network:
+    """A plain SiLU network near the linear one: the start of :func:`linear_from_`, every gate a random sign.
+
+    Half of its neurons bend up and half down, so that their mean is `best`. Where there is a closed form this is a
+    much better start for training than random weights. `best` and `x` as in :func:`linear_from_`.
+    """
+    network = linear_from_(Gated(graph, best.inputs, best.outputs), best, x, generator)
+    for gate in network.gates.values():
+        gate.data = torch.randint(0, 2, gate.shape, generator=generator).to(gate) * 2 - 1
+    return plain(network)
+
+
 def _frame(width: int, rank: int, generator: torch.Generator) -> torch.Tensor:
     """A random matrix of orthonormal columns, (width, rank) in float64."""
     frame: torch.Tensor = torch.linalg.qr(torch.randn(width, rank, generator=generator, dtype=torch.float64))[0]

@@ -144,20 +144,20 @@ def page(
     by, falls = sort.removeprefix("-"), sort.startswith("-")
     key = [c[by], c.search, c.position]
     inner = select(c.search, c.position).where(c.tenant == tenant)
-    inner = inner.order_by(*(column.desc() if falls else column for column in key)).limit(limit + 1)
+    inner = inner.order_by(*(part.desc() if falls else part for part in key)).limit(limit + 1)
     for name, value in equal.items():
         if value is not None:
             inner = inner.where(c[name] == value)
     limits = (("parameters", True, min_parameters), ("parameters", False, max_parameters), ("loss", False, max_loss))
-    for name, is_least, value in limits:
-        if value is None:
+    for column, is_least, bound in limits:
+        if bound is None:
             continue
-        if after is not None and name == by and is_least != falls:
+        if after is not None and column == by and is_least != falls:
             # Both bound the index on one side, and SQLite begins at either: only the narrower is said.
-            if after.value >= value if is_least else after.value <= value:
+            if after.value >= bound if is_least else after.value <= bound:
                 continue
             after = None
-        inner = inner.where(c[name] >= value if is_least else c[name] <= value)
+        inner = inner.where(c[column] >= bound if is_least else c[column] <= bound)
     if after is not None:
         ours, theirs = tuple_(*key), tuple_(literal(after.value), literal(after.search), literal(after.position))
         inner = inner.where(ours < theirs if falls else ours > theirs)

@@ -117,7 +117,7 @@ def test_a_database_that_is_away_for_a_while_costs_nothing(machines, calm):
 def test_a_trainer_that_hangs_past_its_time_limit_is_ended(machines):
     worker = machines.start("home-a", BREGNAS_HANG_S="7")
     search_id = machines.post(budget={"epochs": 10_000, "batch_size": 32, "time_limit_s": 6})
-    machines.wait(search_id, lambda s: s.state == "running" and (s.epoch or 0) >= 1)
+    machines.wait(search_id, lambda s: machines.trainers(worker))
     (trainer,) = machines.trainers(worker)
     trainer.send_signal(signal.SIGSTOP)
     found = machines.wait_state(search_id, "failed", timeout=60)

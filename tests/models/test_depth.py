@@ -5,7 +5,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.depth import Gated, hidden, linear, linear_from_, linear_start_, merge, mlp, plain, widest
+from models.depth import (
+    Gated,
+    hidden,
+    linear,
+    linear_from_,
+    linear_start_,
+    merge,
+    mlp,
+    plain,
+    start_from_linear,
+    widest,
+)
 from models.network import Affine, Network
 from spec import parameters
 from spec.mlp import Mlp
@@ -34,6 +45,15 @@ def random_network(seed, widths, gates, dtype=torch.float64):
         value = {"closed": torch.zeros_like(drawn), "open": drawn.sign(), "between": drawn}[kind]
         network.gates[node.name].data = value.to(dtype)
     return network
+
+
+def linear_network(rank):
+    """Random, of two layers."""
+    draw = generator(rank)
+    network = Network(linear(build((rank,))), Affine(torch.randn(2, 1, 1, generator=draw), torch.full((2, 1, 1), 2.0)))
+    for parameter in network.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=draw)
+    return network.double()
 
 
 def samples(seed, count=30, dtype=torch.float64):
@@ -121,8 +141,7 @@ def test_a_linear_start_has_gates_of_0_and_signals_neither_fade_nor_explode():
 
 @pytest.mark.parametrize("widths", [(6, 6, 6), (7, 6, 8, 6), (6,), (9, 8, 7)])
 def test_a_start_from_a_closed_form_computes_the_same_and_can_leave_it_in_every_entry(widths):
-    rank, x = 4, samples(5, count=200)
-    best = Network(linear(build((rank,))), Affine(torch.randn(2, 1, 1), torch.full((2, 1, 1), 2.0))).double()
+    best, x = linear_network(rank=4), samples(5, count=200)
     network = Gated(build(widths), best.inputs).double()
     linear_from_(network, best, x, generator(5))
     close(best, network, x, 1e-12)
@@ -133,6 +152,24 @@ def test_a_start_from_a_closed_form_computes_the_same_and_can_leave_it_in_every_
         torch.testing.assert_close(codes.mean(0), torch.zeros(widths[0], dtype=torch.float64))
     (network(x) - 1).square().mean().backward()
     assert all((p.grad != 0).any(dim=-1).all() for p in network.weights())
+
+
+def test_a_plain_start_bends_half_of_its_neurons_up_and_half_down():
+    best, x = linear_network(rank=4), samples(6, count=200)
+    straight = linear_from_(Gated(build((30,)), best.inputs).double(), best, x, generator(6))
+    bent = []
+    for sign in (1.0, -1.0):
+        straight.gates["hidden1"].data = sign * torch.where(torch.arange(30) % 3 == 0, 1.0, -1.0).double()
+        bent.append(plain(straight))
+    with torch.no_grad():  # ±g cancel in the mean
+        torch.testing.assert_close((bent[0](x) + bent[1](x)) / 2, best(x))
+        assert not torch.allclose(bent[0](x), best(x), atol=0.1)
+    started = start_from_linear(build((30,)), best.float(), x.float(), generator(6))
+    assert type(started) is Network
+    rows, old = started.layers["hidden1"].weight.double(), straight.layers["hidden1"].weight
+    signs = (rows * old).sum(dim=1).sign()
+    torch.testing.assert_close(rows, old * signs[:, None], rtol=0, atol=1e-5)
+    assert 5 < int((signs > 0).sum()) < 25
 
 
 @settings(deadline=None, max_examples=20)
