@@ -14,8 +14,7 @@ from spec import SIZES, Graph, Target
 GROWTH = 0.6  # of the steps, over which the budget grows linearly; then neurons compete for what there is
 LEAST = 0.5  # of what a layer began with; it never has fewer
 EVERY = 10  # steps
-COST = 0.0
-START = 0.5
+START = 0.25  # of the target, that a search begins with
 _ENTRY = 1.01  # how far above its threshold a group is lifted that comes in at the end
 
 
@@ -54,19 +53,15 @@ class Budget:
 
     def keep(self, step: int) -> None:
         """Choose λ for the state after `step` steps, and let θ follow from the dual."""
-        weights = self._weights()
-        scores = [
-            group["regularizer"].scores(self._duals(group))[0] / weight
-            for group, weight in zip(self._groups(), weights, strict=True)
-        ]
+        scores = [group["regularizer"].scores(self._duals(group))[0] for group in self._groups()]
         lams = quantile_lams(
             scores,
             lambda counts: self.size(dict(zip(self.layers, counts, strict=True))),
             self.allowed(step),
             least=self.least,
         )
-        for group, weight, lam in zip(self._groups(), weights, lams, strict=True):
-            group["regularizer"].lam = lam * weight
+        for group, lam in zip(self._groups(), lams, strict=True):
+            group["regularizer"].lam = lam
         self.optimizer.apply_prox()
 
     def fill(self) -> None:
@@ -85,14 +80,6 @@ class Budget:
             counts[self.layers[best[1]]] += 1
             self._lift(*best[1:])
         self.optimizer.apply_prox()
-
-    def _weights(self) -> list[float]:
-        """How much larger λ is for the neurons of a layer than for the mean: by a power of what one more costs."""
-        counts = active_counts(self.network)
-        now = int(self.size(counts))
-        costs = [self._with_one_more(counts, layer) - now for layer in self.layers]
-        mean = sum(costs) / len(costs)
-        return [(cost / mean) ** COST for cost in costs]
 
     def lams(self) -> list[float]:
         """λ of every searched layer."""
@@ -126,7 +113,7 @@ class Budget:
 
 
 def start_density(graph: Graph, target: Target, density: float) -> float:
-    """The largest density up to `density` at which a sparse start takes at most half of the target."""
+    """The largest density up to `density` at which a sparse start takes at most a quarter of the target."""
     low, high = 0.0, density
     for _ in range(50):
         middle = (low + high) / 2

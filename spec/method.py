@@ -22,8 +22,9 @@ class Method(Strict):
     lam: Weight | None = None
     """Weight λ of the regulariser, kept for the whole search. It does not transfer between optimisers or widths: ask
     for a target instead. Without either, the optimiser's `default_lam`."""
-    density: Density = 0.05
-    """Share of the neurons that are active at the start (at least one in every layer)."""
+    density: Density | None = None
+    """Share of the neurons that are active at the start (at least one in every layer): the optimiser's
+    `default_density` where not given. With a target the start takes a quarter of it, or less with a smaller density."""
     init_scale: Scale = 2.0
     """Factor on He's standard deviation √(2 / fan_in) of the neurons that are active at the start."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -32,8 +33,14 @@ class Method(Strict):
     """Step size over the search: constant; from half-way on a cosine to 0; halved on a plateau of the training loss
     (patience 5, threshold 0.01). Where none is given: cosine with a target, constant without."""
 
+    default_density: ClassVar[float] = 0.05
     default_lam: ClassVar[float]
     """λ where none is given; where a target decides, the λ that the first duals are made with."""
+
+    @property
+    def start_density(self) -> float:
+        """The density that the search begins with, where no target says otherwise."""
+        return self.default_density if self.density is None else self.density
 
     @property
     def start_lam(self) -> float:
@@ -81,7 +88,7 @@ class ProxAdam(Method):
     optimizer: Literal["proxadam"]
     lr: LearningRate = 1e-3
     default_lam = 1e-3
-    density: Density = 1.0
+    default_density = 1.0
     init_scale: Scale = 1.0
     lam_schedule: LamSchedule | None = None
     betas: Betas = (0.9, 0.999)
@@ -94,7 +101,7 @@ class ProxSGD(Method):
     optimizer: Literal["proxsgd"]
     lr: LearningRate = 0.1
     default_lam = 1e-3
-    density: Density = 1.0
+    default_density = 1.0
     init_scale: Scale = 1.0
     lam_schedule: LamSchedule | None = None
     momentum: Beta = 0.0
@@ -107,7 +114,7 @@ class Lasso(Method):
     base: Literal["adam", "sgd"] = "adam"
     lr: LearningRate = 1e-3
     default_lam = 1e-4
-    density: Density = 1.0
+    default_density = 1.0
     init_scale: Scale = 1.0
     cut: Annotated[float, Field(ge=0, le=100)] | None = None
     """Groups whose root mean square is at most this are removed when the search has ended; `lr` where not given."""
@@ -124,7 +131,7 @@ class Adam(Method):
     optimizer: Literal["adam"]
     lr: LearningRate = 1e-3
     default_lam = 0.0
-    density: Density = 1.0
+    default_density = 1.0
     init_scale: Scale = 1.0
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
@@ -136,7 +143,7 @@ class SGD(Method):
     optimizer: Literal["sgd"]
     lr: LearningRate = 0.1
     default_lam = 0.0
-    density: Density = 1.0
+    default_density = 1.0
     init_scale: Scale = 1.0
     momentum: Beta = 0.0
 

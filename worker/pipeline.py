@@ -89,7 +89,7 @@ class Pipeline:
     def _search(self, seed: int) -> Found:
         how, target = self.spec.method, self.spec.target
         network = Network(self.graph, self.samples.inputs, self.samples.outputs)
-        density = how.density if target is None else start_density(self.graph, target, how.density)
+        density = how.start_density if target is None else start_density(self.graph, target, how.density or 1.0)
         sparse_start_(network, density=density, scale=how.init_scale, generator=stream(seed, "start"))
         network.to(self.device)
         steps = self.spec.budget.epochs * self.batches

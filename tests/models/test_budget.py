@@ -23,7 +23,7 @@ def searched(graph, target, optimizer, seed=0):
     """A search on a made-up regression, its budget, and the sizes at the steps that the budget looked at."""
     generator = torch.Generator().manual_seed(seed)
     network = Network(graph)
-    sparse_start_(network, density=start_density(graph, target, 0.2), scale=2.0, generator=generator)
+    sparse_start_(network, density=start_density(graph, target, 1.0), scale=2.0, generator=generator)
     stepper = optimizer(parameter_groups(network, 0.02))
     budget = Budget(network, stepper, target, STEPS)
     x = torch.randn(256, 20, generator=generator)

@@ -22,6 +22,7 @@ from worker.training import evaluate
 # Short windows: a run of a second has three openings.
 RULE = GateRule(window=12, ramp=10, settled=1.0, repaid=False)
 LIMIT = 6000
+BATCHES = 23  # of 64 in 1,437 digits
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def digits():
 
 def begin(samples, task=None, **changes):
     settings = {
-        "size": parameters, "limit": LIMIT, "epochs": 10, "batch_size": 64, "seed": 3, "rule": RULE,
+        "size": parameters, "limit": LIMIT, "steps": 10 * BATCHES, "batch_size": 64, "seed": 3, "rule": RULE,
     } | changes  # fmt: skip
     task = task or Denoise(kind="denoise", sigma=0.3)
     outputs = (samples.classes,) if isinstance(task, Classify) else (1, 8, 8)
@@ -85,7 +86,7 @@ def test_regression_begins_with_the_least_squares_and_improves_on_them():
     goal = objective(Regress(kind="regress"), samples.outputs.std)
     training = DepthTraining(
         "search", Mlp(kind="mlp", widths=(32,) * 3), 0.01, goal, samples, input_shape=(5,), output_shape=(2,),
-        size=parameters, limit=300, epochs=40, batch_size=32, seed=1, rule=RULE,
+        size=parameters, limit=300, steps=40 * 15, batch_size=32, seed=1, rule=RULE,
     )  # fmt: skip
     ones = np.hstack([x, np.ones((600, 1), np.float32)]).astype(np.float64)
     fit = np.linalg.lstsq(ones[:400], y[:400], rcond=None)[0]
@@ -170,17 +171,17 @@ def test_left_and_taken_up_at_any_batch_it_ends_with_the_same_bytes(digits, whol
 
 @pytest.mark.parametrize(("size", "limit"), [(parameters, 2000), (macs, 3000), (parameters, 40_000)])
 def test_any_size_is_kept(digits, size, limit):
-    network = train(begin(digits, size=size, limit=limit, epochs=4)).finish()
+    network = train(begin(digits, size=size, limit=limit, steps=4 * BATCHES)).finish()
     assert 0.95 * limit < size(network.graph) <= limit
 
 
 def test_a_run_too_short_for_a_window_ends_linear(digits):
     long = GateRule()
-    two = train(begin(digits, epochs=1, rule=long))
+    two = train(begin(digits, steps=1 * BATCHES, rule=long))
     assert two.opened == []
     network = two.finish()
     assert [node.activation for node in network.graph.layers()] == ["none"]  # 4,160 parameters fit
-    small = train(begin(digits, Autoencode(kind="autoencode"), epochs=1, rule=long, limit=2000)).finish()
+    small = train(begin(digits, Autoencode(kind="autoencode"), steps=1 * BATCHES, rule=long, limit=2000)).finish()
     assert [node.activation for node in small.graph.layers()] == ["none", "none"]
     assert parameters(small.graph) <= 2000
     best = closed_form(objective(Autoencode(kind="autoencode")), digits, (1, 8, 8), (1, 8, 8), parameters, 2000)
