@@ -33,8 +33,8 @@ class DepthTraining(Training):
     steps that warm up again. `network` is the present one; `finish` gives the plain one, the best by validation of
     those whose gates are all ±1.
 
-    A run too short for two windows in its first 40 % opens nothing and ends as a linear network: one layer where
-    that is small enough, else two without an activation between them.
+    With `rule.least` 0 it may open nothing; then it ends as a linear network, one layer where that is small enough,
+    else two without an activation between them.
 
     Raises ValueError where not even a neuron a layer fits the limit.
     """
@@ -146,7 +146,9 @@ class DepthTraining(Training):
         done = self.epoch * self.batches + self.batch + 1
         if self.merged_at is None:
             self.opening.step(loss)
-            if self.opening.done or done >= OPENING * self.epochs * self.batches:
+            if done >= OPENING * self.epochs * self.batches:
+                self.opening.finish()
+            if self.opening.done:
                 self.merged_at = done
                 self._take(merge(self._gated, self._kept, self._merged_graph(), stream(self.seed, self.stage, "widen")))
         elif done - self.merged_at <= self._ramp:

@@ -26,8 +26,8 @@ FOREIGN = {
 NO_TORCH = {"app", "bregnas", "store", "datasets", "spec"} | {"worker"}
 # Within the worker only what the trainer process loads may import torch; the worker itself stays small.
 TRAINER = {
-    "bundle", "card", "checkpoint", "failure", "linear", "objective", "optimizers", "outcome", "picture", "pipeline",
-    "samples", "seeds", "trainer", "training"
+    "bundle", "card", "checkpoint", "depth", "failure", "linear", "objective", "optimizers", "outcome", "picture",
+    "pipeline", "samples", "seeds", "trainer", "training"
 }  # fmt: skip
 TORCH_IN_A_SCRIPT = {ROOT / "bregnas" / "alone.py"}  # copied out and run in another process
 

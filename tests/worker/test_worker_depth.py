@@ -174,8 +174,14 @@ def test_any_size_is_kept(digits, size, limit):
     assert 0.95 * limit < size(network.graph) <= limit
 
 
-def test_a_run_too_short_for_a_window_ends_linear(digits):
-    long = GateRule()
+def test_a_run_too_short_for_a_window_opens_one_layer(digits):
+    training = train(begin(digits, epochs=1, rule=GateRule()))
+    assert len(training.opened) == 1
+    assert parameters(training.finish().graph) > 0.95 * LIMIT
+
+
+def test_where_nothing_must_open_and_nothing_does_it_ends_linear(digits):
+    long = GateRule(least=0)
     two = train(begin(digits, epochs=1, rule=long))
     assert two.opened == []
     network = two.finish()
