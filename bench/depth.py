@@ -25,8 +25,9 @@ import datasets
 from bench.machine import description
 from bench.records import Record, append, read
 from linbreg.gates import GateRule
+from models.depth import start_from_linear
 from models.network import Network, he_
-from spec import parameters
+from spec import Graph, parameters
 from spec.mlp import Mlp
 from spec.rivals import rivals
 from spec.task import Autoencode, Classify, Deblur, Denoise, Task
@@ -36,7 +37,7 @@ from worker.linear import closed_form
 from worker.objective import objective
 from worker.samples import Samples
 from worker.seeds import stream
-from worker.training import Schedule, Training, evaluate
+from worker.training import Schedule, Training, batches_of, evaluate
 
 DEPTH: Final = 5
 SUPERSTRUCTURE: Final = Mlp(kind="mlp", widths=(784,) * DEPTH)
@@ -100,7 +101,7 @@ class Run:
         training = DepthTraining(
             "search", SUPERSTRUCTURE, self.lr, objective(self.case.task), self.samples,
             input_shape=inputs, output_shape=outputs, size=parameters, limit=self.case.limit,
-            epochs=self.case.epochs, batch_size=self.case.batch_size, seed=self.seed,
+            steps=self.case.epochs * batches_of(self.samples, self.case.batch_size), batch_size=self.case.batch_size, seed=self.seed,
             rule=rule, closed_form_start=closed,
         )  # fmt: skip
         while training.epoch < training.epochs:
@@ -114,24 +115,39 @@ class Run:
         With a head of full size the first steps push all neurons below 0 at once, by way of the constant pixels, and
         a narrow network never recovers.
         """
-        inputs, outputs = self.shapes
-        shapes = rivals("flat", SUPERSTRUCTURE, inputs, outputs, parameters, self.case.limit, seed=0)
-        (widths,) = [r.superstructure for r in shapes if len(r.superstructure.widths) == depth]
-        network = he_(Network(widths.graph(inputs, outputs), self.samples.inputs), stream(self.seed, "flat", "start"))
+        network = he_(Network(self._flat(depth), self.samples.inputs), stream(self.seed, "flat", "start"))
         torch.nn.init.zeros_(network.layer(network.graph["head"]).weight)
-        adam = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
-        training = Training(
-            "flat", network, adam, Schedule("warm cosine", self.lr), objective(self.case.task), self.samples,
-            epochs=self.case.epochs, batch_size=self.case.batch_size, seed=self.seed, keep_best=True,
-        )  # fmt: skip
-        while training.epoch < training.epochs:
-            training.run_epoch(lambda: None)
-        return training.finish(), {}
+        return self._trained(network), {}
+
+    def flat_from_linear(self) -> tuple[Network | None, Record]:
+        """One hidden layer, from the best linear network of its size."""
+        best, _ = self.linear()
+        if best is None or "hidden1" not in best.layers:
+            return None, {}
+        few = self.samples.train.batch(torch.arange(min(512, len(self.samples.train))))
+        given, _ = objective(self.case.task).pair(*few, stream(self.seed, "flat", "scale"))
+        network = start_from_linear(self._flat(1), best, given, stream(self.seed, "flat", "start"))
+        return self._trained(network), {}
 
     def linear(self) -> tuple[Network | None, Record]:
         """No training."""
         goal = objective(self.case.task)
         return closed_form(goal, self.samples, *self.shapes, size=parameters, limit=self.case.limit), {}
+
+    def _flat(self, depth: int) -> Graph:
+        shapes = rivals("flat", SUPERSTRUCTURE, *self.shapes, parameters, self.case.limit, seed=0)
+        (widths,) = [rival.superstructure for rival in shapes if len(rival.superstructure.widths) == depth]
+        return widths.graph(*self.shapes)
+
+    def _trained(self, network: Network) -> Network:
+        adam = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
+        training = Training(
+            "flat", network, adam, Schedule("warm cosine", self.lr), objective(self.case.task), self.samples,
+            steps=self.case.epochs * batches_of(self.samples, self.case.batch_size), batch_size=self.case.batch_size, seed=self.seed, keep_best=True,
+        )  # fmt: skip
+        while training.epoch < training.epochs:
+            training.run_epoch(lambda: None)
+        return training.finish()
 
 
 Method = Callable[[Run], tuple[Network | None, Record]]
@@ -141,6 +157,7 @@ METHODS: Final[dict[str, tuple[float, Method]]] = {
     "gates": (0.008, lambda run: run.searched(closed=True, rule=None)),
     "gates, random start": (0.016, lambda run: run.searched(closed=False, rule=None)),
     "gates, random start, hasty": (0.016, lambda run: run.searched(closed=False, rule=HASTY)),
+    "flat, depth 1, linear start": (0.008, Run.flat_from_linear),
     "flat, depth 1": (0.004, lambda run: run.flat(1)),
     "flat, depth 2": (0.004, lambda run: run.flat(2)),
     "flat, depth 5": (0.004, lambda run: run.flat(5)),

@@ -83,6 +83,8 @@ class LayerGates:
         for index, signs in self.signs.items():
             ramp_(self.gates[index], signs, 1 / self.rule.ramp)
         if not self.done:
+            if self._steps == self.rule.window:
+                self._begin_window()
             if loss > 0:
                 self._gather(loss)
             self._steps += 1
@@ -90,6 +92,13 @@ class LayerGates:
                 self._end_window()
         for gate in self.gates:
             gate.grad = None
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """There is no time for another window: open the layers that `least` still asks for, and no more."""
+        while len(self.opened) < min(self.rule.least, len(self.gates)):
+            self._judge()
+        self.done = True
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values; the gates themselves belong to the model."""
@@ -137,7 +146,6 @@ class LayerGates:
         self._loss_before = loss
         if settled and repaid and self._judge():
             self._loss_before, self._loss_opened = None, loss
-        self._begin_window()
 
     def _judge(self) -> bool:
         """Open the strongest closed layer, if it is strong enough; whether one was."""

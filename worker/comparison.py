@@ -7,7 +7,7 @@ from spec import SIZES, Graph, Measure, SearchSpec
 from spec.rivals import rivals
 from worker.objective import Objective
 from worker.outcome import Candidate, Found
-from worker.race import RATES, Arm
+from worker.race import RATES, Arm, Start
 from worker.samples import Samples
 
 SCRATCH = "scratch"
@@ -26,8 +26,10 @@ def outputs(spec: SearchSpec, objective: Objective, samples: Samples) -> Affine 
     return samples.inputs if objective.squared and plain else None
 
 
-def arms(spec: SearchSpec, shapes: Shapes, found: Found, limit: int) -> tuple[list[Arm], dict[str, Graph]]:
-    """The arms of the race, and the graph of each shape: the rivals at every learning rate.
+def arms(
+    spec: SearchSpec, objective: Objective, shapes: Shapes, found: Found, limit: int
+) -> tuple[list[Arm], dict[str, Graph]]:
+    """The arms of the race, and the graph of each shape: the rivals with every start and learning rate.
 
     `shapes` are those of one input and one output, `limit` the size that none may exceed.
     """
@@ -50,8 +52,19 @@ def arms(spec: SearchSpec, shapes: Shapes, found: Found, limit: int) -> tuple[li
             seen.add(rival.superstructure.widths)
             graphs[rival.name] = rival.superstructure.graph(*shapes)
             named.append((name, rival.name))
-    every = [Arm(name, shape, factor * spec.finetune.lr) for name, shape in named for factor in RATES]
-    return every, graphs
+    starts: list[tuple[Start, float]] = [("dense", factor) for factor in RATES]
+    if linear_starts(spec, objective):
+        starts += [("linear", factor) for factor in RATES[:2]]  # from there a large step leads away
+    return [
+        Arm(name, shape, factor * spec.finetune.lr, start) for name, shape in named for start, factor in starts
+    ], graphs
+
+
+def linear_starts(spec: SearchSpec, objective: Objective) -> bool:
+    """Whether training may begin near the best linear network: where that has a closed form, for SiLU networks."""
+    within = spec.superstructure
+    plain = within.activation == "silu" and within.bias == "grouped" and not within.group_head
+    return objective.squared and plain and within.output_activation == "none"
 
 
 def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Sequence[Candidate]) -> list[str]:

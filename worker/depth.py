@@ -12,7 +12,7 @@ from models.network import Network
 from spec.graph import Graph
 from spec.mlp import Mlp
 from worker.checkpoint import Tensors, prefixed, under
-from worker.linear import closed_form
+from worker.linear import SCALING, closed_form, width_of_hidden
 from worker.objective import Objective
 from worker.outcome import Scores
 from worker.samples import Samples
@@ -20,7 +20,6 @@ from worker.seeds import stream
 from worker.training import WARM_UP, Schedule, Training
 
 OPENING: Final = 0.4  # share of the steps after which no layer opens any more
-SCALING: Final = 512  # samples that scale a closed-form start
 
 
 class DepthTraining(Training):
@@ -33,8 +32,8 @@ class DepthTraining(Training):
     steps that warm up again. `network` is the present one; `finish` gives the plain one, the best by validation of
     those whose gates are all ±1.
 
-    A run too short for two windows in its first 40 % opens nothing and ends as a linear network: one layer where
-    that is small enough, else two without an activation between them.
+    With `rule.least` 0 it may open nothing; then it ends as a linear network, one layer where that is small enough,
+    else two without an activation between them.
 
     Raises ValueError where not even a neuron a layer fits the limit.
     """
@@ -157,7 +156,9 @@ class DepthTraining(Training):
         done = self.done + 1
         if self.merged_at is None:
             self.opening.step(loss)
-            if self.opening.done or done >= OPENING * self.steps:
+            if done >= OPENING * self.steps:
+                self.opening.finish()
+            if self.opening.done:
                 self.merged_at = done
                 self._take(merge(self._gated, self._kept, self._merged_graph(), stream(self.seed, self.name, "widen")))
         elif done - self.merged_at <= self._ramp:
@@ -195,7 +196,7 @@ class DepthTraining(Training):
         if self._superstructure.output_activation == "sigmoid":
             return None
         rank = min(node.width for node in hidden(start))
-        return closed_form(objective, samples, *self._shapes, size=_rank, limit=rank)
+        return closed_form(objective, samples, *self._shapes, size=width_of_hidden, limit=rank)
 
     def _merged_graph(self) -> Graph:
         """What the closed layers leave, at the limit."""
@@ -207,8 +208,3 @@ class DepthTraining(Training):
 
 def _adam(network: Gated, lr: float) -> torch.optim.Adam:
     return torch.optim.Adam(network.weights(), lr=lr, fused=True)
-
-
-def _rank(graph: Graph) -> int:
-    """The width of the hidden layer; without one a number above every limit."""
-    return next((node.width for node in hidden(graph)), 2**63)

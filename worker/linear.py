@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from models.depth import hidden, start_from_linear
 from models.network import Network
 from spec.graph import Graph
 from spec.mlp import Mlp
 from worker.objective import Objective
 from worker.samples import Samples
+from worker.seeds import stream
 
+SCALING = 512  # samples that scale the start near a linear network
 LARGEST = 4096  # inputs or outputs: seven float64 matrices of so many rows are 0.9 GiB
 CHUNK = 512  # samples
 RIDGE = 1e-9  # of the inputs' mean variance: constant and collinear inputs have weights near 0 instead of none
@@ -45,7 +48,7 @@ def closed_form(
     one_layer = size(single) <= limit
     if rank == 0 and not one_layer:
         return None
-    network = Network(single, samples.inputs, None if objective.std is None else samples.outputs)
+    network = Network(single, samples.inputs, samples.outputs)
     mean_x, mean_t, map_, basis = _solve(objective, samples, network)
     if one_layer:
         _set(network, "head", map_, mean_t - map_ @ mean_x)
@@ -56,6 +59,21 @@ def closed_form(
     _set(network, "hidden1", scores, -scores @ mean_x)
     _set(network, "head", basis, mean_t)
     return network
+
+
+def near_linear(objective: Objective, samples: Samples, graph: Graph, seed: int, generator: torch.Generator) -> Network:
+    """A SiLU network of `graph` whose start is near the best linear one of the rank that its narrowest layer has."""
+    rank = min(node.width for node in hidden(graph))
+    best = closed_form(objective, samples, graph.input_shape, graph.output_shape, width_of_hidden, rank)
+    assert best is not None
+    few = samples.train.batch(torch.arange(min(SCALING, len(samples.train))))
+    given, _ = objective.pair(*few, stream(seed, "scale"))
+    return start_from_linear(graph, best, given, generator)
+
+
+def width_of_hidden(graph: Graph) -> int:
+    """The width of the hidden layer; without one a number above every limit."""
+    return next((node.width for node in hidden(graph)), 2**63)
 
 
 def _graph(input_shape: tuple[int, ...], output_shape: tuple[int, ...], rank: int | None) -> Graph:
@@ -92,8 +110,10 @@ def _solve(
     cov_tx.div_(scale)
     mean_x = (mean_x - shift) / scale
     if network.outputs is not None:
-        mean_t = network.outputs.standardize(mean_t)
-        cov_tx.div_(network.outputs.std.double()[:, None])
+        of_outputs = (network.outputs.mean, network.outputs.std)
+        shift, scale = (v.double().expand(network.graph.output_shape).flatten() for v in of_outputs)
+        mean_t = (mean_t - shift) / scale
+        cov_tx.div_(scale[:, None])
     variance = cov_x.diagonal().mean().item()
     cov_x.diagonal().add_(RIDGE * variance if variance > 0 else 1.0)
     map_ = torch.cholesky_solve(cov_tx.T, torch.linalg.cholesky(cov_x)).T

@@ -138,7 +138,7 @@ class Pipeline:
         names = self.spec.rivals
         if not names:
             return
-        arms, self.now.shapes = comparison.arms(self.spec, self.shapes, first, self._limit())
+        arms, self.now.shapes = comparison.arms(self.spec, self.objective, self.shapes, first, self._limit())
         steps = self.spec.full_epochs * self.batches
         again = len(self.now.found) - 1
         self.loop.begin("compare", self._epochs(arms, steps) + (again * self.spec.full_epochs if arms else 0))
@@ -177,7 +177,7 @@ class Pipeline:
     # Races
 
     def _finetune_arms(self) -> list[Arm]:
-        return [Arm("found", "found", factor * self.spec.finetune.lr) for factor in RATES]
+        return [Arm("found", "found", factor * self.spec.finetune.lr, "found") for factor in RATES]
 
     @property
     def _finetune_steps(self) -> int:
@@ -208,14 +208,7 @@ class Pipeline:
         arm = trial.arm
         going_on = stage == "finetune"
         source = found.network if going_on or arm.shape == comparison.SCRATCH else None
-        network = Network(
-            source.graph if source else self.now.shapes[arm.shape], self.samples.inputs, self.samples.outputs
-        )
-        if source is not None:
-            network.load_state_dict(source.state_dict())  # also for the buffers: which outputs are constants
-        if not going_on:
-            he_(network, stream(found.seed, key, "start"))
-        network.to(self.device)
+        network = self._begun(arm, source, found.seed, stream(found.seed, key, "start")).to(self.device)
         adam = torch.optim.Adam(network.parameters(), lr=arm.lr, fused=True)
         training = self._training(
             key, network, adam, Schedule("warm cosine", arm.lr), trial.steps, found.seed,
@@ -231,6 +224,16 @@ class Pipeline:
         epochs = trial.steps / self.batches
         self.now.keep(Candidate(arm.name, found.seed, network, arm.lr, trial.steps, epochs, trial.final, scores))
         return scores.loss
+
+    def _begun(self, arm: Arm, source: Network | None, seed: int, generator: torch.Generator) -> Network:
+        """A network of an arm's shape with its weights at the start; `source` is one of the same shape, if there is."""
+        graph = source.graph if source is not None else self.now.shapes[arm.shape]
+        if arm.start == "linear":
+            return linear.near_linear(self.objective, self.samples, graph, seed, generator)
+        network = Network(graph, self.samples.inputs, self.samples.outputs)
+        if source is not None:
+            network.load_state_dict(source.state_dict())  # also for the buffers: which outputs are constants
+        return network if arm.start == "found" else he_(network, generator)
 
     # Small things
 

@@ -2,19 +2,23 @@
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 RATES = (1.0, 4.0, 16.0)
 """Factors on the least learning rate, between which a race decides."""
 
+Start = Literal["dense", "linear", "found"]
+"""From where an arm is trained: random dense weights, near the best linear network, or what the search left."""
+
 
 @dataclass(frozen=True)
 class Arm:
-    """A way to train a network: whose it is, its shape (a key of what is trained), and the peak learning rate."""
+    """A way to train a network: whose it is, its shape (a key of what is trained), peak learning rate and start."""
 
     name: str
     shape: str
     lr: float
+    start: Start = "dense"
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,12 @@ class Trial:
     @property
     def key(self) -> str:
         """Names the trial, and everything random in it."""
-        return f"{self.arm.shape} lr {self.arm.lr:g} steps {self.steps}"
+        return f"{self.arm.shape} {self.arm.start} lr {self.arm.lr:g} steps {self.steps}"
 
 
 # What is decided in turn, and the share of one whole training that deciding it costs.
 _RUNGS: tuple[tuple[Callable[[Arm], Any], float], ...] = (
-    (lambda arm: (arm.name, arm.shape), 0.3),  # the learning rate of each shape
+    (lambda arm: (arm.name, arm.shape), 0.3),  # learning rate and start of each shape
     (lambda arm: arm.name, 0.3),  # the best shape of each name, such as the depth of flat widths
     (lambda arm: None, 0.35),  # who is trained to the end
 )

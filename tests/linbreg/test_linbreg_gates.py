@@ -127,6 +127,17 @@ def test_at_least_so_many_layers_open_though_it_is_all_noise():
     assert opener.done
 
 
+@pytest.mark.parametrize("steps", [5, 8, 11])
+def test_when_time_is_over_the_strongest_layers_open_that_must(steps):
+    opener = LayerGates(gates(400, 6), GateRule(window=8, least=1))
+    for step in range(steps):
+        feed(opener, [noise(step, 400)[0], torch.ones(6)], 1 / (step + 1))  # it never settles
+    assert not opener.opened
+    opener.finish()
+    assert (opener.opened, opener.done) == ([1], True)
+    assert torch.equal(opener.signs[1], -torch.ones(6))
+
+
 def test_scaling_the_loss_changes_nothing():
     small, large = LayerGates(gates(7), RULE), LayerGates(gates(7), RULE)
     for step in range(16):

@@ -45,7 +45,7 @@ def refused(**changes):
         ({"task": {"kind": "deblur", "kernel_size": 4}}, "task.kernel_size", "odd"),
         ({"method": {"momentum": 0.9}}, "method.momentum", "unknown field"),
         ({"method": {"optimizer": "linbreg", "betas": [0.9, 0.9]}}, "method.betas", "unknown field"),
-        ({"method": {"optimizer": "adam"}}, "method.optimizer", "did you mean"),
+        ({"method": {"optimizer": "adan"}}, "method.optimizer", "did you mean"),
         ({"method": {"optimizer": None}}, "method.optimizer", "name of an optimizer"),
         ({"method": [1]}, "method.optimizer", "name of an optimizer"),
         ({"budget": {"epocs": 3}}, "budget.epocs", "did you mean 'epochs'?"),

@@ -118,7 +118,7 @@ def test_the_gates_tell_which_layers_open_epoch_by_epoch(digits):
 def test_the_step_size_warms_up_twice_and_ends_near_nothing(digits):
     training = begin(digits)
     rates = [training.lr()]
-    train(training, lambda: rates.append(training.lr(training.batch)))
+    train(training, lambda: rates.append(training.lr()))
     rates.pop()  # that of a step after the last
     whole = [0.003 * 0.5 * (1 + math.cos(math.pi * step / len(rates))) for step in range(len(rates))]
     shares = [rate / full for rate, full in zip(rates, whole, strict=True)]
@@ -175,8 +175,14 @@ def test_any_size_is_kept(digits, size, limit):
     assert 0.95 * limit < size(network.graph) <= limit
 
 
-def test_a_run_too_short_for_a_window_ends_linear(digits):
-    long = GateRule()
+def test_a_run_too_short_for_a_window_opens_one_layer(digits):
+    training = train(begin(digits, steps=1 * BATCHES, rule=GateRule()))
+    assert len(training.opened) == 1
+    assert parameters(training.finish().graph) > 0.95 * LIMIT
+
+
+def test_where_nothing_must_open_and_nothing_does_it_ends_linear(digits):
+    long = GateRule(least=0)
     two = train(begin(digits, steps=1 * BATCHES, rule=long))
     assert two.opened == []
     network = two.finish()

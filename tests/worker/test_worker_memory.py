@@ -31,7 +31,7 @@ def test_a_trainer_takes_no_more_than_was_estimated(make_folder, optimizer, widt
         superstructure={"kind": "mlp", "widths": widths},
         method={"optimizer": optimizer, "lam": 0.0, "density": 1.0, "init_scale": 1.0, "lr": 1e-4},
         budget={"epochs": 1, "batch_size": 256},
-        finetune={"epochs": 1, "scratch_epochs": 1},
+        finetune={"epochs": 1},
     )
     data = load("digits", None)
     size = 4 * math.prod(data.x.shape)
