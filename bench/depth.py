@@ -101,7 +101,7 @@ class Run:
         training = DepthTraining(
             "search", SUPERSTRUCTURE, self.lr, objective(self.case.task), self.samples,
             input_shape=inputs, output_shape=outputs, size=parameters, limit=self.case.limit,
-            steps=self.case.epochs * batches_of(self.samples, self.case.batch_size), batch_size=self.case.batch_size, seed=self.seed,
+            steps=self.steps, batch_size=self.case.batch_size, seed=self.seed,
             rule=rule, closed_form_start=closed,
         )  # fmt: skip
         while training.epoch < training.epochs:
@@ -134,6 +134,11 @@ class Run:
         goal = objective(self.case.task)
         return closed_form(goal, self.samples, *self.shapes, size=parameters, limit=self.case.limit), {}
 
+    @property
+    def steps(self) -> int:
+        """Steps of every training."""
+        return self.case.epochs * batches_of(self.samples, self.case.batch_size)
+
     def _flat(self, depth: int) -> Graph:
         shapes = rivals("flat", SUPERSTRUCTURE, *self.shapes, parameters, self.case.limit, seed=0)
         (widths,) = [rival.superstructure for rival in shapes if len(rival.superstructure.widths) == depth]
@@ -143,7 +148,7 @@ class Run:
         adam = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
         training = Training(
             "flat", network, adam, Schedule("warm cosine", self.lr), objective(self.case.task), self.samples,
-            steps=self.case.epochs * batches_of(self.samples, self.case.batch_size), batch_size=self.case.batch_size, seed=self.seed, keep_best=True,
+            steps=self.steps, batch_size=self.case.batch_size, seed=self.seed, keep_best=True,
         )  # fmt: skip
         while training.epoch < training.epochs:
             training.run_epoch(lambda: None)

@@ -104,12 +104,13 @@ class DepthTraining(Training):
             return counts
         return counts | {layer: self.network.graph[name].width for layer, name in zip(self._kept, names, strict=True)}
 
-    def lr(self) -> float:
-        """The step size of the next step: warm-up and cosine, halved until the merge."""
-        step, steps = self.done, self.steps
-        begun, factor = (0, 0.5) if self.merged_at is None else (self.merged_at, 1.0)
+    def lr(self, step: int | None = None) -> float:
+        """The step size of the next step, or after `step` of them: warm-up and cosine, halved until the merge."""
+        step = self.done if step is None else step
+        merged = self.merged_at is not None and step >= self.merged_at
+        begun, factor = (self.merged_at or 0, 1.0) if merged else (0, 0.5)
         warm = min(1, (step - begun + 1) / WARM_UP)
-        return self.schedule.peak * factor * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+        return self.schedule.peak * factor * warm * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything that the rest of the training depends on."""

@@ -46,7 +46,7 @@ class Loop:
             self._restored.into(training)
             self._restored = None
         while training.epoch < training.epochs and not self._at_noise_level(stage, training):
-            lr = training.lr()
+            lr = training.lr(training.epoch * training.batches)  # also where it goes on in the middle
             try:
                 loss = training.run_epoch(lambda: self._between(stage, training))
             except Diverged:

@@ -119,9 +119,9 @@ class Training:
         """Mean of what `watch` said in the last epoch, or this one so far."""
         return self._watched[0] / self._watched[1] if self._watched[1] else None
 
-    def lr(self) -> float:
-        """The step size of the next step."""
-        return self.schedule.lr(self.done, self.steps)
+    def lr(self, step: int | None = None) -> float:
+        """The step size of the next step, or of the step after `step` of them."""
+        return self.schedule.lr(self.done if step is None else step, self.steps)
 
     def run_epoch(self, between: Callable[[], None]) -> float:
         """Finish the current epoch; returns its mean training loss. `between` is called after every batch.
