@@ -64,13 +64,20 @@ def train_path_architecture(
         row = searches.get(tx, search_id, tenant=tenant)
     known = [entry["k"] for entry in _path(row)]
     if not known:
-        raise Refusal(409, "no_path", f"the search is {row.state} and has no path; wait until it has succeeded")
+        raise _no_path(row)
     if k not in known:
         raise Refusal(404, "not_found", f"the path has the architectures 0 to {known[-1]}; {k} is none of them")
     begun = {**row.spec, "target": None, "start": {"search": search_id, "k": k}}
     spec = parse(json.dumps(merged(begun, given)).encode())
     made = accept(spec, service, tenant, key, f"path {search_id} {k}")
     return shown(made, 202, {"Location": f"/v1/searches/{made.id}"})
+
+
+def _no_path(row: searches.Search) -> Refusal:
+    advice = "wait until it has succeeded"
+    if row.finished_at is not None:
+        advice = "only a search of widths that has succeeded has one, none of depth and none that began on a path"
+    return Refusal(409, "no_path", f"the search is {row.state} and has no path; {advice}")
 
 
 def _path(row: searches.Search) -> list[dict[str, Any]]:

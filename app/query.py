@@ -31,7 +31,6 @@ METADATA_PARAMETER = {
 }
 _MOST_PAIRS = 16
 # The design has it and this version does not: refused as such.
-_PLANNED = {"candidate": "'candidate' is not offered yet; leave it out, and the winner's bundle comes"}
 _KEY: TypeAdapter[str] = TypeAdapter(Key)
 _VALUE: TypeAdapter[str] = TypeAdapter(Value)
 
@@ -80,8 +79,6 @@ MetadataFilter = Annotated[dict[str, str], Depends(metadata_filter)]
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    if name in _PLANNED:
-        return _PLANNED[name]
     close = difflib.get_close_matches(name[:100], known, n=1)
     advice = f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}" if known else "it takes none"
     return f"unknown parameter {name!r}; {advice}"

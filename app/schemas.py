@@ -25,11 +25,11 @@ class Progress(_Document):
     """How far the search is; null where that is not known (yet)."""
 
     stage: str | None
-    """`search`, then the stages of fine-tuning."""
+    """`search`, `finetune`, `compare`, `export`, in this order; those with nothing to do may be left out."""
     epoch: int | None
     """The last epoch of the stage that is done."""
     epochs: int | None
-    """Epochs of the stage."""
+    """Epochs of the stage; trainings of a race that end within one count as one."""
     eta_s: float | None
     """Seconds until the end of all stages, estimated."""
 
@@ -227,7 +227,7 @@ class EstimatedEpochs(_Document):
     finetune: int
     """For the network that is delivered; the race of its learning rate takes up to 0.3 of it besides."""
     compare: int
-    """At most: two whole trainings of a network of the found size."""
+    """Two whole trainings of a network of the found size: the most, where one has a few hundred steps."""
     seeds: int
     """How often all of that."""
 

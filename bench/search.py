@@ -48,7 +48,7 @@ def search(case: str, spec: SearchSpec, samples: Samples, out: Path, show: Calla
         elif isinstance(message, StageBegun):
             raise _SearchEnded
 
-    with _asked_to_stop() as stopping:
+    with asked_to_stop() as stopping:
         try:
             Pipeline(job, folder, samples, emit, stopping).run()
         except _SearchEnded:
@@ -60,7 +60,7 @@ def search(case: str, spec: SearchSpec, samples: Samples, out: Path, show: Calla
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[Callable[[], bool]]:
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
     """A function that says whether a signal to stop has come; the handlers are put back afterwards."""
     asked: list[int] = []
     before = {number: signal.signal(number, lambda n, _: asked.append(n)) for number in (signal.SIGTERM, signal.SIGINT)}

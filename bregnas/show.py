@@ -109,6 +109,7 @@ def summary(console: Console, search: dict[str, Any], ran: dict[str, Any]) -> No
         highlight=False,
     )
     console.print(table)
+    console.print(_verdict(result), highlight=False)
     console.print(f"PSNR of {ran['psnr_in']:.2f} dB in, {ran['psnr_out']:.2f} dB out on the samples in the bundle")
 
 
@@ -128,7 +129,18 @@ def pictures(console: Console, example: dict[str, list[list[float]]]) -> None:
 def _name(candidate: dict[str, Any], winner: str) -> str:
     name = _NAMES.get(candidate["name"], candidate["name"])
     name += f" ({'–'.join(map(str, candidate['widths']))})" if candidate["widths"] else ""
-    return f"{name}, delivered" if candidate["name"] == winner else name
+    return f"{name}, the winner" if candidate["name"] == winner else name
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    if result["second"] is None:
+        return "Nothing was trained beside it."
+    names = [_NAMES.get(result[which], result[which]) for which in ("winner", "second")]
+    behind = result["margin"] or 0
+    said = f"By validation the winner is: {names[0]}; {names[1]} is {behind:.0%} behind."
+    if result["winner"] != "found":
+        said += " GET …/model gives the winner; this demo takes what was found, with ?candidate=found."
+    return said
 
 
 def _shade(value: float) -> str:

@@ -174,8 +174,9 @@ class Budget(Strict):
     time_limit_s: int = Field(default=86_400, ge=1, le=31 * 86_400)
     """Seconds of training, fine-tuning and comparison included, after which the search fails with `time_limit`."""
     noise_level: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    """Standard deviation of the noise in the targets, in the units of the loss: the search ends with the first epoch
-    whose training loss is at most its square (the discrepancy principle)."""
+    """Standard deviation of the noise in the targets, where the loss is squared: the search ends with the first epoch
+    whose training loss is at most its square (the discrepancy principle). Of images in the units of their pixels; of
+    `regress`, whose loss is scaled, in standard deviations of the targets."""
 
 
 class Finetune(Strict):

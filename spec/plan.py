@@ -102,6 +102,8 @@ def _check_comparison(spec: SearchSpec) -> None:
 
 def _check_method(spec: SearchSpec) -> None:
     how = spec.method
+    if spec.budget.noise_level is not None and isinstance(spec.task, Classify):
+        raise SpecError(("budget", "noise_level"), "the noise level is of a squared loss, and classify has none")
     if isinstance(how, Adam | SGD) and how.lam:
         raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
     if isinstance(how, AdaBreg) and how.depth == "searched":
@@ -115,6 +117,8 @@ def _check_method(spec: SearchSpec) -> None:
 
 def _check_depth(spec: SearchSpec) -> None:
     within, where = spec.superstructure, ("method", "depth")
+    if spec.start is not None:
+        raise SpecError(where, "a search that begins on a path has the depth of its start; take fixed")
     if spec.target is None or spec.target.measure == "neurons":
         raise SpecError(where, "a depth is searched at a size: give a target in parameters, macs or as a fraction")
     if within.activation != "silu" or within.bias != "grouped" or within.group_head:

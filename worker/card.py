@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from spec import SearchSpec
+from spec.method import AdaBreg, LinBreg
 from worker.job import Job
 from worker.outcome import Contender
 
@@ -21,10 +23,13 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
     shape = ", ".join(map(str, graph.input_shape))
     full = result["superstructure"]
     rows = [_row("the input, unchanged", result["unchanged"], metric)] if result["unchanged"] else []
-    rows += [
-        _row(f"superstructure after the search ({full['parameters']:,} parameters)", full, metric),
-        _row("the same, shrunk", result["shrunk"], metric),
-    ]
+    if full["validation"]:
+        rows += [
+            _row(f"superstructure after the search ({full['parameters']:,} parameters)", full, metric),
+            _row("the same, shrunk", result["shrunk"], metric),
+        ]
+    else:
+        rows.append(_row("the found network, not trained on yet", result["shrunk"], metric))
     rows += [_row(_label(c) + (" **(this one)**" if c is delivered else ""), c, metric) for c in result["candidates"]]
     kept = delivered["parameters"] / full["parameters"]
     return "\n".join(
@@ -42,8 +47,7 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
             "![neurons a layer](architecture.svg)",
             "",
             f"{LABELS[contender.name][0].upper()}{LABELS[contender.name][1:]}: {kept:.1%} of the parameters of a "
-            f"superstructure of {full['parameters']:,}, over which a Bregman search found the widths "
-            f"{', '.join(f'{name} {width}' for name, width in result['widths'].items())}.",
+            f"superstructure of {full['parameters']:,}, {_origin(spec, result)}.",
             "",
             "## Run it",
             "",
@@ -75,8 +79,8 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
             "",
             _verdict(result, len(spec.all_seeds)),
             "",
-            f"Shrinking changed no output by more than {result['difference']:.1e}. The validation split chose the "
-            "network; the test split was looked at once, afterwards.",
+            (f"Shrinking changed no output by more than {result['difference']:.1e}. " if full["validation"] else "")
+            + "The validation split chose the network; the test split was looked at once, afterwards.",
             *(f"\n{note[0].upper()}{note[1:]}." for note in result["notes"]),
             "",
             "## Data",
@@ -111,6 +115,19 @@ LABELS = {
     "linear": "the best linear network, in closed form",
 }
 """What each candidate is, for people."""
+
+
+def _origin(spec: SearchSpec, result: dict[str, Any]) -> str:
+    """What found which widths."""
+    widths = ", ".join(f"{name} {width}" for name, width in result["widths"].items())
+    how = spec.method
+    if spec.start is not None:
+        return f"in which the search {spec.start.search} met the widths {widths} on its way"
+    seed = f" with seed {spec.all_seeds[0]}" if len(spec.all_seeds) > 1 else ""
+    if isinstance(how, AdaBreg) and how.depth == "searched":
+        return f"whose depth was searched; the nonlinear neurons left in its layers are{seed}: {widths}"
+    kind = "a Bregman search" if isinstance(how, AdaBreg | LinBreg) else "a search that is no Bregman iteration"
+    return f"over which {kind} ({how.optimizer}) found the widths {widths}{seed}"
 
 
 def _label(candidate: dict[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from models.network import Affine
-from spec import SIZES, Graph, Measure, SearchSpec
+from spec import SIZES, Graph, Measure, SearchSpec, Target
+from spec.method import AdaBreg
 from spec.rivals import rivals
 from worker.objective import Objective
 from worker.outcome import Candidate, Found
@@ -76,8 +77,7 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
             size = spec.target.size(one.network.graph)
             if size < 0.98 * limit:
                 below = f"seed {one.seed} found {size:,} {what}, {1 - size / limit:.1%} below the {limit:,} asked for: "
-                early = spec.budget.noise_level is not None
-                said.append(below + ("it ended at the noise level" if early else "no group that still fits had moved"))
+                said.append(below + _why_below(spec, spec.target, graph, one.counts))
     there = {candidate.name for candidate in candidates}
     said += [
         f"{name} has no network of this size, or only one that another name has"
@@ -85,3 +85,11 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
         if name not in there
     ]
     return said
+
+
+def _why_below(spec: SearchSpec, target: Target, graph: Graph, counts: dict[str, int]) -> str:
+    grown = [counts | {node.name: counts[node.name] + 1} for node in graph.searched() if counts[node.name] < node.width]
+    of_depth = isinstance(spec.method, AdaBreg) and spec.method.depth == "searched"  # ends as wide as there is room for
+    if of_depth or all(target.size(graph, more) > target.limit(graph) for more in grown):
+        return "a neuron more in any layer would exceed them"
+    return "it ended at the noise level" if spec.budget.noise_level is not None else "no neuron that fits had moved"

@@ -104,6 +104,11 @@ class DepthTraining(Training):
             return counts
         return counts | {layer: self.network.graph[name].width for layer, name in zip(self._kept, names, strict=True)}
 
+    @property
+    def settled(self) -> bool:
+        """Whether all gates are ±1, so that the network is a plain one."""
+        return self.merged_at is not None and self.done - self.merged_at >= self._ramp
+
     def lr(self, step: int | None = None) -> float:
         """The step size of the next step, or after `step` of them: warm-up and cosine, halved until the merge."""
         step = self.done if step is None else step
@@ -150,7 +155,7 @@ class DepthTraining(Training):
     def _ramp(self) -> int:
         """Steps in which the gates that were not ±1 at the merge become so."""
         assert self.merged_at is not None
-        return max(1, min(self.opening.rule.ramp, self.steps - self.merged_at))
+        return min(self.opening.rule.ramp, self.steps - self.merged_at)
 
     def _step(self, indices: torch.Tensor) -> float:
         loss = super()._step(indices)
@@ -162,14 +167,16 @@ class DepthTraining(Training):
             if self.opening.done:
                 self.merged_at = done
                 self._take(merge(self._gated, self._kept, self._merged_graph(), stream(self.seed, self.name, "widen")))
+                if self._ramp == 0:  # that was the last step
+                    for gate, signs in zip(self._gated.ordered_gates(), self._signs(), strict=True):
+                        gate.copy_(signs)
         elif done - self.merged_at <= self._ramp:
             for gate, signs in zip(self._gated.ordered_gates(), self._signs(), strict=True):
                 ramp_(gate, signs, 1 / self._ramp)
         return loss
 
     def _keep(self, scores: Scores) -> None:
-        done = self.done
-        if self.merged_at is not None and done - self.merged_at >= self._ramp:  # all gates are ±1
+        if self.settled:
             super()._keep(scores)
 
     def _signs(self) -> list[torch.Tensor]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spec import SearchSpec
+from spec.method import Lasso
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -47,8 +48,10 @@ def needs_room() -> Iterator[None]:
 
 def died(layer: str, spec: SearchSpec) -> SearchFailed:
     """A layer fell asleep entirely: nothing can pass any more."""
+    how = spec.method
+    advice = f"make method.lam smaller (it is {how.start_lam:g}), or method.lr"
+    if isinstance(how, Lasso):
+        advice = f"make method.cut smaller (it is {how.threshold:g}), or method.lam (it is {how.start_lam:g})"
     return SearchFailed(
-        "layer_died",
-        f"no neuron of {layer} is active any more, so nothing passes through the network; "
-        f"make method.lam smaller (it is {spec.method.start_lam:g}), or method.lr",
+        "layer_died", f"no neuron of {layer} is active any more, so nothing passes through the network; {advice}"
     )

@@ -69,7 +69,7 @@ class Loop:
     def _at_noise_level(self, stage: Stage, training: Training) -> bool:
         """Whether the search fits the data as well as their noise allows (the discrepancy principle)."""
         level = self.spec.budget.noise_level
-        if stage != "search" or level is None or training.epoch == 0:
+        if stage != "search" or level is None or training.epoch == 0 or not training.settled:
             return False
         return bool(self.now.history[-1]["train_loss"] <= level**2)
 

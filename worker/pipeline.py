@@ -129,6 +129,8 @@ class Pipeline:
             input_shape=self.shapes[0], output_shape=self.shapes[1], size=target.size, limit=target.limit(self.graph),
             steps=self.spec.budget.epochs * self.batches, batch_size=self.spec.budget.batch_size, seed=seed,
         )  # fmt: skip
+        whole = parameters(self.graph)
+        search.watch = lambda: parameters(search.network.graph) / whole
         self.loop.train("search", search)
         network = on_cpu(search.finish())
         return Found(seed, network, search.counts, self._score(network, "validation", seed))

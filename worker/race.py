@@ -23,7 +23,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Trial:
-    """An arm that is trained for so many steps, from its start; `final` is the whole training of who came through."""
+    """An arm that is trained for so many steps, from its start; `final` where those are all that there are."""
 
     arm: Arm
     steps: int
@@ -57,7 +57,8 @@ def race(arms: Sequence[Arm], steps: int) -> Generator[Trial, float, None]:
             continue
         losses: dict[Arm, float] = {}
         for arm in left:
-            losses[arm] = yield Trial(arm, max(1, int(share * steps / len(left))), final=False)
+            short = max(1, int(share * steps / len(left)))
+            losses[arm] = yield Trial(arm, short, final=short == steps)
         left = [min(group, key=lambda arm: losses[arm]) for group in groups.values()]
     for arm in left:
         yield Trial(arm, steps, final=True)

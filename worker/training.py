@@ -115,6 +115,11 @@ class Training:
         return min(self.steps, self.epoch * self.batches + self.batch)
 
     @property
+    def settled(self) -> bool:
+        """Whether it may end now."""
+        return True
+
+    @property
     def watched(self) -> float | None:
         """Mean of what `watch` said in the last epoch, or this one so far."""
         return self._watched[0] / self._watched[1] if self._watched[1] else None

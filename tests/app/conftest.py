@@ -53,7 +53,8 @@ async def client(service: Service) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 def body() -> dict[str, Any]:
     """A search that is accepted."""
-    return {**EXAMPLE, "data": "digits", "superstructure": {"kind": "mlp", "widths": [32, 16]}}
+    small = {"superstructure": {"kind": "mlp", "widths": [32, 16]}, "target": {"fraction": 0.5}}
+    return {**EXAMPLE, "data": "digits", **small}
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import app
 from app.main import create_app
 from app.service import Service
 from store import keys, queue
+from store.attempts import Attempt, NewArtifact
 from store.database import write
 
 NOBODY = "0" * 12 + "7" + "0" * 3 + "8" + "0" * 15  # an id that was never given
@@ -73,7 +74,7 @@ async def test_every_route_with_an_id_does_not_find_what_is_another_s(client_of,
             collection = path.partition("/{id}")[0]
             thing = things[collection]  # a new kind of thing must be made above
             nobody = f"{thing[:4]}_{NOBODY}"
-            url = path.replace("{name}", "net.zip")
+            url = path.replace("{name}", "net.zip").replace("{k}", "0")
             options = {"json": {"seed": 2}} if "requestBody" in operation else {}
 
             theirs = await stranger.request(method, url.replace("{id}", thing), **options)
@@ -113,6 +114,28 @@ async def test_an_idempotency_key_does_not_give_another_s_search(client_of, body
         other = (await two.post("/v1/searches", json={**body, "seed": 9}, headers=headers)).json()["id"]
         assert first != other
         assert [s["id"] for s in (await two.get("/v1/searches")).json()["data"]] == [other]
+
+
+@pytest.mark.anyio
+async def test_a_search_does_not_begin_on_another_s_path(client_of, closed, body):
+    asked = {key: value for key, value in body.items() if key != "target"}
+    async with client_of("owner") as owner, client_of("stranger") as stranger:
+        begun = (await owner.post("/v1/searches", json=body)).json()["id"]
+        attempt = Attempt(closed.engine, begun, 1)
+        attempt.start("wrkr_test")
+        attempt.running()
+        stored = closed.artifacts.put(begun, 1, b"weights")
+        files = [NewArtifact(name, stored, "application/octet-stream") for name in ("net.zip", "path-0.safetensors")]
+        result = {"winner": "found", "candidates": [{"name": "found", "widths": [8, 4]}]}
+        assert attempt.publish(result, files, bundle="net.zip")
+
+        asked["start"] = {"search": begun, "k": 0}
+        theirs = await stranger.post("/v1/searches", json=asked)
+        none = await stranger.post("/v1/searches", json={**asked, "start": {"search": f"srch_{NOBODY}", "k": 0}})
+        assert (await owner.post("/v1/searches", json=asked)).status_code == 202
+        assert (theirs.status_code, none.status_code) == (422, 422)
+        assert theirs.json()["detail"].replace(begun, "") == none.json()["detail"].replace(f"srch_{NOBODY}", "")
+        assert (await stranger.get("/v1/searches")).json()["data"] == []
 
 
 # Not by their owner: the gate resolves keys, a stream asks for its own, and who tidies asks which files have a row.

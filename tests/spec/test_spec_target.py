@@ -70,6 +70,17 @@ def test_the_ends_of_the_range_are_possible(target):
             "adabreg or linbreg",
         ),
         ({"compare": ["linear"], "task": {"kind": "classify"}}, ("compare",), "flat, scaled, geometric, random"),
+        (
+            {"task": {"kind": "classify"}, "budget": {"noise_level": 0.1}},
+            ("budget", "noise_level"),
+            "of a squared loss, and classify has none",
+        ),
+        (
+            {"start": {"search": "srch_" + "0" * 32, "k": 0}, "method": {"depth": "searched"}},
+            ("method", "depth"),
+            "has the depth of its start",
+        ),
+        ({"start": {"search": "srch_" + "0" * 32, "k": 0}, "target": {"neurons": 9}}, ("target",), "leave out"),
         ({"compare": ["flt"]}, ("compare", 0), "'flat'"),
         ({"compare": ["flat", "flat"]}, ("compare",), "once"),
         ({"seeds": []}, ("seeds",), "1 to 10 different seeds"),

@@ -51,6 +51,13 @@ def test_a_lone_arm_is_trained_at_once():
     assert (trial.steps, trial.final) == (70, True)
 
 
+def test_what_was_trained_to_the_end_says_so_however_short_that_is():
+    assert {trial.final for trial in run(MANY, 1, lambda arm: arm.lr)} == {True}
+    assert [trial.final for trial in run(MANY, 5, lambda arm: arm.lr)] == [
+        trial.steps == 5 for trial in trials(MANY, 5)
+    ]
+
+
 def test_what_was_planned_is_what_is_done():
     planned = trials(MANY, 500)
     done = run(MANY, 500, lambda arm: hash(arm) % 97)
