@@ -84,7 +84,8 @@ def clone_search(
 
 
 def merged(source: dict[str, Any], overrides: bytes) -> dict[str, Any]:
-    """A specification with the fields of a JSON text, which may be empty, in place of its own."""
+    """A specification with the fields of a JSON text, which may be empty, in place of its own; `seed` and `seeds` are
+    in place of each other."""
     if not overrides.strip():
         return source
     try:
@@ -93,4 +94,6 @@ def merged(source: dict[str, Any], overrides: bytes) -> dict[str, Any]:
         raise not_json(overrides, str(error)) from None
     if not isinstance(given, dict):
         raise invalid([((), 'must be an object with the fields to change, such as {"seed": 2}')])
-    return {**source, **given}
+    anew = any(given.get(field) is not None for field in ("seed", "seeds"))
+    replaced = {"seed", "seeds"} if anew else set()
+    return {field: value for field, value in source.items() if field not in replaced} | given

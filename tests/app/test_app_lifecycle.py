@@ -52,6 +52,13 @@ async def test_a_clone_is_a_new_search_with_what_was_changed(client, body):
     changed = (await client.post(path, json={"seed": 2, "name": "another"})).json()
     assert changed["spec"] == {**made["spec"], "seed": 2, "name": "another"}
 
+    seeds = (await client.post(path, json={"seeds": [3, 4]})).json()
+    assert (seeds["spec"]["seed"], seeds["spec"]["seeds"]) == (0, [3, 4]), "in place of its seed"
+    seed = (await client.post(f"/v1/searches/{seeds['id']}/clone", json={"seed": 5})).json()
+    assert (seed["spec"]["seed"], seed["spec"]["seeds"]) == (5, None)
+    assert (await client.post(path, json={"seeds": None})).json()["spec"] == made["spec"]
+    assert (await client.post(path, json={"seed": 5, "seeds": [3, 4]})).status_code == 422
+
     for overrides, loc in (
         ({"sed": 2}, ["sed"]),
         ({"seed": -1}, ["seed"]),
@@ -63,7 +70,7 @@ async def test_a_clone_is_a_new_search_with_what_was_changed(client, body):
     assert (await client.post(path, content=b"{", headers={"Content-Type": "application/json"})).status_code == 400
     long = b'{"seed": ' + b"9" * 5000 + b"}"
     assert (await client.post(path, content=long, headers={"Content-Type": "application/json"})).status_code == 422
-    assert len((await client.get("/v1/searches")).json()["data"]) == 3
+    assert len((await client.get("/v1/searches")).json()["data"]) == 6
 
 
 async def test_a_request_sent_twice_makes_one_search(client, body):

@@ -17,6 +17,7 @@ ASKED = {
     "target": {"parameters": LIMIT},
     "method": {"lr": 0.003},
     "compare": ["linear", "flat", "scratch"],
+    "seed": 0,
     "seeds": [1, 2],
     "budget": {"epochs": 8, "batch_size": 32},
 }
