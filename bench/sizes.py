@@ -62,8 +62,15 @@ def cases() -> Iterator[tuple[str, SearchSpec]]:
     for data in ("mnist", "fashion-mnist"):
         for seed in (1, 2):
             for percent in (1, 2, 5, 10, 20, 50):
-                yield f"targets {data} {percent} %", _spec(
-                    data, DENOISE, percent, seed, {"compare": [], "budget": {"epochs": 4}, "finetune": {"epochs": 2}}
+                yield (
+                    f"targets {data} {percent} %",
+                    _spec(
+                        data,
+                        DENOISE,
+                        percent,
+                        seed,
+                        {"compare": [], "budget": {"epochs": 4}, "finetune": {"epochs": 2}},
+                    ),
                 )
     for data in ("mnist-5k", "mnist", "fashion-mnist"):
         for task in (DENOISE, {"kind": "autoencode"}, {"kind": "classify"}):
