@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from app.problems import invalid
 from spec.search import Key, Value
 
-METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
+METADATA = re.compile(r"metadata\[([^][]*)\]", re.DOTALL)
 METADATA_PARAMETER = {
     "name": "metadata",
     "in": "query",

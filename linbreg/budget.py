@@ -42,7 +42,10 @@ def quantile_lams(
         taken -= 1
     lam = _between(rest[taken - 1] if taken else None, rest[taken] if taken < len(rest) else None)
     lams = []
-    for layer, n in zip(ordered, first.tolist(), strict=True):
+    for layer, floor in zip(ordered, first.tolist(), strict=True):
+        n = floor
+        while 1 < n < len(layer) and layer[n - 1] <= layer[n] * (1 + TIE):
+            n -= 1
         own = _between(layer[n - 1], layer[n] if n < len(layer) else None)
         lams.append(min(lam, own) if float(layer[n - 1]) <= lam * (1 + TIE) else lam)
     return lams

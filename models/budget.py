@@ -1,7 +1,7 @@
 """A search that ends at a size: λ is chosen again and again so that what is awake fills a growing budget."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from models.network import Network
 from spec import SIZES, Graph, Target
 
 GROWTH = 0.6  # of the steps, over which the budget grows linearly; then neurons compete for what there is
-LEAST = 0.5  # of what a layer began with; it never has fewer
+LEAST = 0.5  # of the width that every layer would have if all had the same share of the budget; none has fewer
 EVERY = 10  # steps
 START = 0.25  # of the target, that a search begins with
 _ENTRY = 1.01  # how far above its threshold a group is lifted that comes in at the end
@@ -29,8 +29,6 @@ class Budget:
         self.network, self.optimizer, self.measure, self.steps = network, optimizer, target.measure, steps
         self.limit = target.limit(network.graph)
         self.layers = [node.name for node in network.graph.searched()]
-        begun = active_counts(network)
-        self.least = [max(1, int(LEAST * begun[layer])) for layer in self.layers]
         self.start = min(self.limit, self.size(active_counts(network)))
         self.keep(0)
 
@@ -58,7 +56,7 @@ class Budget:
             scores,
             lambda counts: self.size(dict(zip(self.layers, counts, strict=True))),
             self.allowed(step),
-            least=self.least,
+            least=self._least(self.allowed(step)),
         )
         for group, lam in zip(self._groups(), lams, strict=True):
             group["regularizer"].lam = lam
@@ -84,6 +82,12 @@ class Budget:
     def lams(self) -> list[float]:
         """λ of every searched layer."""
         return [group["regularizer"].lam for group in self._groups()]
+
+    def _least(self, budget: float) -> list[int]:
+        """How many groups each layer has at least: from a start that is thin the first layers would take all."""
+        graph = self.network.graph
+        share = LEAST * _even_share(graph, lambda counts: bool(self.size(counts) <= budget))
+        return [max(1, int(share * graph[layer].width)) for layer in self.layers]
 
     def _waiting(self) -> list[tuple[float, int, int]]:
         """The sleeping groups whose dual is not 0, best first: (-score, layer, row)."""
@@ -114,9 +118,15 @@ class Budget:
 
 def start_density(graph: Graph, target: Target, density: float) -> float:
     """The largest density up to `density` at which a sparse start takes at most a quarter of the target."""
-    low, high = 0.0, density
-    for _ in range(50):
+    limit = START * target.limit(graph)
+    return min(density, _even_share(graph, lambda counts: target.size(graph, counts) <= limit))
+
+
+def _even_share(graph: Graph, fits: Callable[[dict[str, int]], bool]) -> float:
+    """The largest share of the groups, the same in every searched layer, whose counts fit; at least one group each."""
+    low, high = 0.0, 1.0
+    for _ in range(30):
         middle = (low + high) / 2
         counts = {node.name: max(1, math.ceil(middle * node.width)) for node in graph.searched()}
-        low, high = (middle, high) if target.size(graph, counts) <= START * target.limit(graph) else (low, middle)
-    return density if high == density else low
+        low, high = (middle, high) if fits(counts) else (low, middle)
+    return low

@@ -20,7 +20,7 @@ from store.errors import IllegalTransition
 
 from ..store.conftest import LAYERS
 
-EXAMPLES = 300 if os.environ.get("BREGNAS_LONG") == "1" else 60
+EXAMPLES = 300 if os.environ.get("BREGNAS_LONG") == "1" else 40
 BUNDLE = [NewArtifact("b", Stored("key", "0" * 64, 1), "x/y")]
 ACTIVE = ("starting", "running", "pausing", "cancelling")
 USER = {

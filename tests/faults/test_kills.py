@@ -3,7 +3,11 @@
 import random
 import time
 
+import pytest
+
 from ..service import serving
+
+pytestmark = pytest.mark.trains
 
 KILLS = 4  # the long run, `python -m bench.kills`, does more
 
@@ -15,9 +19,7 @@ def test_killed_at_random_moments_a_search_ends_with_the_undisturbed_result(tmp_
         for kill in range(KILLS):
             # Each kill waits for progress, so that three losses without a checkpoint between them never come together.
             before = len(_epochs(service, search["id"]))
-            service.wait(
-                search["id"], lambda s, n=before: len(_epochs(service, s["id"])) > n or s["status"] != "running"
-            )
+            service.wait(search["id"], lambda s, n=before: len(_epochs(service, s["id"])) > n or s["finished_at"])
             time.sleep(dice.uniform(0, 0.3))
             for role in (("worker",), ("trainer",), ("worker", "trainer"))[kill % 3]:
                 service.kill(role)

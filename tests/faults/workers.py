@@ -92,6 +92,12 @@ class Machines:
         with database.read(self.engine) as tx:
             return [event.data for event in searches.events(tx, search_id, limit=10_000).items if event.kind == kind]
 
+    def trained_once(self, search_id: str) -> bool:
+        """Whether no epoch was told twice, of all that the search has."""
+        told = [(data["stage"], data["epoch"]) for data in self.told(search_id, "epoch")]
+        assert sum(stage == "search" for stage, _ in told) >= 12
+        return len(told) == len(set(told))
+
     def copy_of(self, search_id: str) -> str | None:
         """The key of the copy of the newest checkpoint."""
         found = last_checkpoint(self.engine, search_id)
