@@ -1,9 +1,11 @@
 """The HTTP service, put together."""
 
+import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import anyio.to_thread
 import structlog
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -28,6 +30,9 @@ from app.query import known_query
 from app.requests import RequestIds
 from app.service import Service
 from store import queue
+
+# More of them answer no sooner: they take turns with one interpreter, and each keeps a connection and its cache.
+_THREADS = 12
 
 _log = structlog.get_logger("app")
 
@@ -69,6 +74,7 @@ def create_app(service: Service) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     service: Service = app.state.service
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
     # The queue's library takes half a second to import: beside the first answers, not before them.
     threading.Thread(target=_prepare, args=(service,), name="prepare", daemon=True).start()
     yield
@@ -84,3 +90,6 @@ def _prepare(service: Service) -> None:
         uploads.tidy(service)
     except Exception:  # noqa: BLE001 - what is left only takes space; the next start tries again
         _log.exception("uploads_not_tidied")
+    # What is there now stays: a full collection that walked all of it would hold every answer up for a tenth of a second.
+    gc.collect()
+    gc.freeze()

@@ -18,7 +18,7 @@ RUNTIME = 450 * 2**20  # bytes of a trainer with its libraries, the ONNX exporte
 _SEARCH_COPIES = 8
 # Copies of the found network's parameters: the export of one (the ONNX model as the exporter, the checker and the file
 # have it, the weights' file, the zip), and per network that is kept to the end. Measured in tests/worker.
-_EXPORT_COPIES = 14
+_EXPORT_COPIES = 17
 _PATH_COPIES = 3  # the sizes met on the way rise by half each time
 
 

@@ -46,6 +46,7 @@ _ANSWERS = {  # libpq's words: a server that does not answer is away, which the 
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+_POOL = 16  # connections that are kept; opening one for a read costs more than the read
 _UNDEFINED_TABLE = "42P01"
 _MIGRATION_LOCK = 0x62726567_6E6173  # "bregnas": one migrator at a time on PostgreSQL
 
@@ -171,7 +172,7 @@ def _scripts() -> Path:
 
 def _postgresql(url: str) -> Engine:
     answers = {name: value for name, value in _ANSWERS.items() if name not in make_url(url).query}
-    engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20, connect_args=answers)
+    engine = create_engine(url, pool_pre_ping=True, pool_size=_POOL, connect_args=answers)
 
     @event.listens_for(engine, "handle_error")
     def _as_sqlite_says(context: ExceptionContext) -> OperationalError | None:
@@ -188,7 +189,7 @@ def _sqlite(url: str, *, foreign_keys: bool) -> Engine:
     if not path or path == ":memory:":
         raise ValueError("a SQLite database must be a file: the API and the workers are separate processes")
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
+    engine = create_engine(url, pool_size=_POOL)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, record: object) -> None:

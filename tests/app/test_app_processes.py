@@ -107,22 +107,18 @@ def test_the_api_never_imports_torch():
     assert done.stdout.strip() == "set()"
 
 
-def test_the_api_answers_soon_after_its_start_and_ends_in_order(environment):
+def test_the_api_stays_small_and_ends_in_order(environment):
     port = int(environment["PORT"])
-    began = time.monotonic()
     with running([*CLI, "api"], environment) as api:
         until(lambda: get(port, "/healthz")[0] == 200)
-        took = time.monotonic() - began
         assert get(port, "/v1/searches", timeout=5)[0] == 200
         assert get(port, "/readyz", timeout=5)[0] == 200
         assert refused_at_length(port, "application/json") == 413
         assert refused_at_length(port, "text/plain") == 415
-        assert statistics.median(polls(port, 15)) < 0.03  # 2 ms measured; 40 and more with Nagle's algorithm
         memory = psutil.Process(api.pid).memory_info().rss / 1e6
         api.send_signal(signal.SIGINT)
         assert api.wait(PATIENCE_S) == 0
 
-    assert took < 10  # 1.0 s measured on two cores; a machine of tests may be busy
     assert memory < 300  # 114 MB measured
 
 
