@@ -90,6 +90,6 @@ def _prepare(service: Service) -> None:
         uploads.tidy(service)
     except Exception:  # noqa: BLE001 - what is left only takes space; the next start tries again
         _log.exception("uploads_not_tidied")
-    # What is there now stays: a full collection that walked all of it would hold every answer up for a tenth of a second.
+    # What is there now stays: a collection that walked all of it would hold every answer up for a tenth of a second.
     gc.collect()
     gc.freeze()

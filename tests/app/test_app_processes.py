@@ -6,7 +6,6 @@ import os
 import pkgutil
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import time
