@@ -1,109 +1,119 @@
-"""Sizes on request, candidates of equal size, one run's front: whole searches, on real data.
+"""Whole searches, as the service runs them: sizes on request, candidates of equal size, optimisers side by side."""
 
-    python -m bench.sizes [--only TEXT] [--data-root FOLDER] [--out FILE]
-
-One JSON line a search. What is in the file is not run again; a search that was interrupted goes on from its checkpoint.
-MNIST and Fashion-MNIST are read from FOLDER (`BREGNAS_DATA` where no folder is given). `bench.report` makes the page.
-"""
-
-import argparse
-import functools
-import os
 import shutil
-import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
-import datasets
-from bench.machine import description
-from bench.records import Record, append, key, read
+from bench.pool import Load
+from bench.records import Record, key
 from bench.search import CHECKPOINT_S, asked_to_stop
 from spec import SearchSpec
 from worker import results
-from worker.failure import SearchFailed, Stopped
+from worker.failure import SearchFailed
 from worker.job import Folder, Job
+from worker.outcome import Outcome
 from worker.pipeline import Pipeline
 from worker.samples import Samples
 
-THREADS: Final = 2
 WIDE: Final = {"kind": "mlp", "widths": [784] * 5}
-DENOISE: Final = {"kind": "denoise", "sigma": 0.3}
-ALL: Final = ["linear", "flat", "scaled", "geometric", "random", "scratch"]
+TASKS: Final[dict[str, dict[str, Any]]] = {
+    "denoise": {"kind": "denoise", "sigma": 0.3},
+    "autoencode": {"kind": "autoencode"},
+    "classify": {"kind": "classify"},
+}
+SETS: Final = ("mnist", "fashion-mnist")
+ALL: Final = ("linear", "flat", "scaled", "geometric", "random", "scratch")
+# Short enough for an evening of two cores, all candidates and seeds included: see docs/results.md.
+SHORT: Final = {"budget": {"epochs": 2}, "finetune": {"epochs": 6}}
+TWICE: Final = {"budget": {"epochs": 2}, "finetune": {"epochs": 12}}
 
 
-def main() -> int:
-    """Run what is missing; returns 0 when all is there, 75 where it was asked to stop."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", default="", help="only cases whose name holds this")
-    parser.add_argument("--data-root", type=Path, default=os.environ.get("BREGNAS_DATA"))
-    parser.add_argument("--out", type=Path, default=Path("bench/results/sizes.jsonl"))
-    given = parser.parse_args()
-    torch.set_num_threads(THREADS)
-    torch.use_deterministic_algorithms(True)
-    print(description(), flush=True)
-    done = {record["key"] for record in read(given.out)}
-    load = functools.lru_cache(1)(lambda name: Samples(datasets.load(name, given.data_root)))
+@dataclass(frozen=True)
+class Search:
+    """A search from its specification to its result. `told` says more of the case, for the tables."""
+
+    name: str
+    spec: SearchSpec
+    told: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Names the run."""
+        return key(self.spec)
+
+    def run(self, load: Load, beside: Path) -> Record:
+        """Its result, and how size, λ and loss went by epoch. Raises Stopped on SIGTERM or Ctrl-C."""
+        with asked_to_stop() as stopping:
+            told, _, history = whole(self.spec, load(self.spec.data), beside / "unfinished" / self.key, stopping)
+        wanted = ("epoch", "seed", "parameters", "lam", "train_loss", "validation_loss", "share", "counts")
+        search = [{name: epoch[name] for name in wanted} for epoch in history if epoch["stage"] == "search"]
+        return {**self.told, "spec": self.spec.model_dump(mode="json", exclude_defaults=True), **told, "search": search}
+
+
+def whole(
+    spec: SearchSpec, samples: Samples, path: Path, stopping: Any, start: bytes | None = None
+) -> tuple[Record, Outcome | None, list[Record]]:
+    """Run a search in the folder `path`, which is removed at its end; `start` is a network that it begins from.
+
+    Returns the result (or why it failed), the outcome, and all epochs.
+    """
+    folder = Folder(path)
+    threads = torch.get_num_threads()
+    job = Job(search_id="srch_" + "0" * 32, created_at=0.0, spec=spec, threads=threads, checkpoint_s=CHECKPOINT_S)
+    folder.create(job)
+    if start is not None:
+        (folder.path / "start.safetensors").write_bytes(start)
+    pipeline = Pipeline(job, folder, samples, lambda _: None, stopping)
+    outcome = None
     try:
-        for case, spec in cases():
-            if given.only in case and key(spec) not in done:
-                record = {"case": case, "key": key(spec)} | run(spec, load(spec.data), given.out.parent)
-                append(given.out, record | {"machine": description()})
-                print(case, {name: record.get(name) for name in ("target", "winner", "failed")}, flush=True)
-    except Stopped:
-        return 75
-    return 0
+        outcome = pipeline.run()
+        told = results.result(spec, outcome, pipeline.objective.metric)
+    except SearchFailed as failure:
+        told = {"failed": failure.code, "message": failure.message}
+    shutil.rmtree(folder.path)
+    return told, outcome, pipeline.now.history
 
 
-def cases() -> Iterator[tuple[str, SearchSpec]]:
-    """Every search, the quick ones first."""
-    for data in ("mnist", "fashion-mnist"):
+def search(name: str, data: str, task: str, percent: float, told: dict[str, Any], **changes: Any) -> Search:
+    """A search of the wide superstructure for `percent` of its parameters."""
+    given = {"superstructure": WIDE, "task": TASKS[task], "data": data, "target": {"fraction": percent / 100}}
+    given |= {"method": {"lr": 0.003}, **changes}
+    return Search(name, SearchSpec.model_validate(given), {"data": data, "task": task, "percent": percent, **told})
+
+
+def targets() -> Iterator[Search]:
+    """Every size on both sets, two seeds."""
+    for data in SETS:
         for seed in (1, 2):
             for percent in (1, 2, 5, 10, 20, 50):
-                yield (
-                    f"targets {data} {percent} %",
-                    _spec(
-                        data,
-                        DENOISE,
-                        percent,
-                        seed,
-                        {"compare": [], "budget": {"epochs": 4}, "finetune": {"epochs": 2}},
-                    ),
-                )
-    for data in ("mnist-5k", "mnist", "fashion-mnist"):
-        for task in (DENOISE, {"kind": "autoencode"}, {"kind": "classify"}):
-            compare = ALL[1:] if task["kind"] == "classify" else ALL
-            for percent in (1, 2, 5, 10, 20):
-                how = {"compare": compare, "budget": {"epochs": 15}, "finetune": {"epochs": 25}, "seeds": [1, 2, 3]}
-                yield f"candidates {data} {task['kind']} {percent} %", _spec(data, task, percent, None, how)
+                how = {"compare": [], "budget": {"epochs": 4}, "finetune": {"epochs": 2}, "seed": seed}
+                yield search(f"targets {data} {percent} %", data, "denoise", percent, {"part": "targets"}, **how)
 
 
-def _spec(data: str, task: dict[str, Any], percent: float, seed: int | None, changes: dict[str, Any]) -> SearchSpec:
-    given = {
-        "superstructure": WIDE, "task": task, "data": data, "target": {"fraction": percent / 100},
-        "method": {"lr": 0.003}, **changes,
-    }  # fmt: skip
-    return SearchSpec.model_validate(given if seed is None else {**given, "seed": seed})
+def traces() -> Iterator[Search]:
+    """Long searches of few images, to see what the controller of λ does."""
+    for percent in (1, 5, 20):
+        how = {"compare": [], "budget": {"epochs": 40}, "finetune": {"epochs": 0}, "seed": 1}
+        yield search(f"trace {percent} %", "mnist-5k", "denoise", percent, {"part": "trace"}, **how)
 
 
-def run(spec: SearchSpec, samples: Samples, beside: Path) -> Record:
-    """A whole search; its result, and how size, λ and loss went by epoch. Raises Stopped on SIGTERM or Ctrl-C."""
-    folder = Folder(beside / "unfinished" / key(spec))
-    job = Job(search_id="srch_" + "0" * 32, created_at=0.0, spec=spec, threads=THREADS, checkpoint_s=CHECKPOINT_S)
-    folder.create(job)
-    with asked_to_stop() as stopping:
-        try:
-            pipeline = Pipeline(job, folder, samples, lambda _: None, stopping)
-            told = results.result(spec, pipeline.run(), pipeline.objective.metric)
-        except SearchFailed as failure:
-            told = {"failed": failure.code, "message": failure.message}
-    shutil.rmtree(folder.path)
-    wanted = ("epoch", "seed", "parameters", "macs", "lam", "validation_loss", "share", "counts")
-    history = [{name: epoch[name] for name in wanted} for epoch in pipeline.now.history if epoch["stage"] == "search"]
-    return {"spec": spec.model_dump(mode="json", exclude_defaults=True), **told, "search": history}
+def candidates(percent: float) -> Iterator[Search]:
+    """All candidates of a size, for every task on both sets, three seeds."""
+    for task in TASKS:
+        for data in SETS:
+            yield _candidates(data, task, percent, SHORT, "candidates")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def twice(percent: float) -> Iterator[Search]:
+    """The same for twice the epochs of fine-tuning, on MNIST."""
+    for task in TASKS:
+        yield _candidates("mnist", task, percent, TWICE, "twice")
+
+
+def _candidates(data: str, task: str, percent: float, epochs: dict[str, Any], part: str) -> Search:
+    how = {"compare": ALL[task == "classify" :], "seeds": [1, 2, 3], **epochs}
+    return search(f"{part} {data} {task} {percent} %", data, task, percent, {"part": part}, **how)

@@ -1,13 +1,13 @@
 """A search that ends at a size: λ is chosen again and again so that what is awake fills a growing budget."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from linbreg import BregmanOptimizer, GroupL1, quantile_lams
-from models.groups import active_counts
+from models.groups import active_counts, scalar_counts
 from models.network import Network
 from spec import SIZES, Graph, Target
 
@@ -22,19 +22,21 @@ class Budget:
     """Keeps a superstructure that is searched at or below a size.
 
     The dual is left as it is and only λ moves, so every state is one of linearised Bregman iterations. The budget
-    begins with the size of the sparse start (and no more than the target), and grows linearly to the target.
+    begins with the size of the sparse start (and no more than the target), and grows linearly to the target. Layers of
+    one index set have one λ and one count. Scalars of sums have a λ of their own, which stays; those that are not 0 are
+    part of the size.
     """
 
     def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
         self.network, self.optimizer, self.measure, self.steps = network, optimizer, target.measure, steps
         self.limit = target.limit(network.graph)
-        self.layers = [node.name for node in network.graph.searched()]
+        self.sets = network.graph.index_sets()
         self.start = min(self.limit, self.size(active_counts(network)))
         self.keep(0)
 
     def size(self, counts: Mapping[str, Any]) -> Any:
-        """The size with these counts of groups, which may be tensors, in units of the target's measure."""
-        return SIZES[self.measure](self.network.graph, counts)
+        """The size with these counts of groups by layer, which may be tensors, in units of the target's measure."""
+        return SIZES[self.measure](self.network.graph, {**counts, **scalar_counts(self.network)})
 
     def allowed(self, step: int) -> float:
         """The budget after `step` steps."""
@@ -54,7 +56,7 @@ class Budget:
         scores = [group["regularizer"].scores(self._duals(group))[0] for group in self._groups()]
         lams = quantile_lams(
             scores,
-            lambda counts: self.size(dict(zip(self.layers, counts, strict=True))),
+            lambda counts: self.size(self._by_layer(counts)),
             self.allowed(step),
             least=self._least(self.allowed(step)),
         )
@@ -67,50 +69,54 @@ class Budget:
 
         A group is lifted just above its threshold, so its weights begin near 0.
         """
-        counts = active_counts(self.network)
+        active = active_counts(self.network)
+        counts = [active[layers[0]] for layers in self.sets]
         waiting = self._waiting()
         while waiting:
-            fitting = {layer: self._with_one_more(counts, layer) <= self.limit for layer in counts}
-            best = next((entry for entry in waiting if fitting[self.layers[entry[1]]]), None)
+            fitting = [self._with_one_more(counts, index) <= self.limit for index in range(len(counts))]
+            best = next((entry for entry in waiting if fitting[entry[1]]), None)
             if best is None:
                 break
             waiting.remove(best)
-            counts[self.layers[best[1]]] += 1
+            counts[best[1]] += 1
             self._lift(*best[1:])
         self.optimizer.apply_prox()
 
     def lams(self) -> list[float]:
-        """λ of every searched layer."""
+        """λ of every index set."""
         return [group["regularizer"].lam for group in self._groups()]
 
     def _least(self, budget: float) -> list[int]:
         """How many groups each layer has at least: from a start that is thin the first layers would take all."""
         graph = self.network.graph
         share = LEAST * _even_share(graph, lambda counts: bool(self.size(counts) <= budget))
-        return [max(1, int(share * graph[layer].width)) for layer in self.layers]
+        return [max(1, int(share * graph[layers[0]].width)) for layers in self.sets]
 
     def _waiting(self) -> list[tuple[float, int, int]]:
-        """The sleeping groups whose dual is not 0, best first: (-score, layer, row)."""
+        """The sleeping groups whose dual is not 0, best first: (-score, index set, row)."""
         waiting = []
-        for layer, group in enumerate(self._groups()):
+        for index, group in enumerate(self._groups()):
             regularizer = group["regularizer"]
             asleep = ~regularizer.active(group["params"])[0]
             scores = regularizer.scores(self._duals(group))[0]
-            waiting += [(-float(scores[row]), layer, row) for row in asleep.nonzero()[:, 0].tolist() if scores[row] > 0]
+            waiting += [(-float(scores[row]), index, row) for row in asleep.nonzero()[:, 0].tolist() if scores[row] > 0]
         return sorted(waiting)
 
-    def _lift(self, layer: int, row: int) -> None:
-        group = self._groups()[layer]
+    def _lift(self, index: int, row: int) -> None:
+        group = self._groups()[index]
         regularizer: GroupL1 = group["regularizer"]
         score = float(regularizer.scores(self._duals(group))[0][row])
         for dual in self._duals(group):
             dual[row] *= _ENTRY * max(regularizer.lam, torch.finfo(torch.float32).tiny) / score
 
-    def _with_one_more(self, counts: Mapping[str, int], layer: str) -> int:
-        return int(self.size({**counts, layer: counts[layer] + 1}))
+    def _with_one_more(self, counts: Sequence[int], index: int) -> int:
+        return int(self.size(self._by_layer([count + (i == index) for i, count in enumerate(counts)])))
+
+    def _by_layer(self, counts: Sequence[Any]) -> dict[str, Any]:
+        return {layer: count for layers, count in zip(self.sets, counts, strict=True) for layer in layers}
 
     def _groups(self) -> list[dict[str, Any]]:
-        return self.optimizer.param_groups[: len(self.layers)]
+        return self.optimizer.param_groups[: len(self.sets)]
 
     def _duals(self, group: dict[str, Any]) -> list[torch.Tensor]:
         return [self.optimizer.state[param]["dual"] for param in group["params"]]

@@ -54,7 +54,8 @@ class Network(nn.Module):
 
     Takes (batch, *graph.input_shape) in the data's own units and gives (batch, *graph.output_shape).
     `inputs` holds mean and standard deviation of the inputs, each broadcastable to one sample; `outputs` those of
-    the regression targets, where the task has them. Weights are not initialised beyond torch's defaults.
+    the regression targets, where the task has them. Weights are not initialised beyond torch's defaults; the scalars
+    of a sum, `scalars[sum]` of shape (number of scaled sources,), are 0.
     """
 
     def __init__(self, graph: Graph, inputs: Affine | None = None, outputs: Affine | None = None) -> None:
@@ -64,6 +65,7 @@ class Network(nn.Module):
         self.inputs = copy.deepcopy(inputs) if inputs is not None else Affine(torch.zeros(()), torch.ones(()))
         self.outputs = copy.deepcopy(outputs)
         self.layers = nn.ModuleDict()
+        self.scalars = nn.ParameterDict({n.name: torch.zeros(n.scalars) for n in graph.sums() if n.scalars})
         self.places = nn.ModuleDict()
         widths = {node.name: node.width for node in graph.nodes}
         for node in graph.layers():
@@ -93,6 +95,10 @@ class Network(nn.Module):
                     value = torch.cat(sources, dim=1)
                 case "linear":
                     value = activation(node.activation, grouped_bias=grouped)(self.layers[node.name](sources[0]))
+                case "sum":
+                    value = sum(sources[1 : len(node.plain)], start=sources[0])
+                    for k, source in enumerate(sources[len(node.plain) :]):
+                        value = value + self.scalars[node.name][k] * source
                 case "place":
                     value = self.places[node.name](sources[0]) if node.name in self.places else sources[0]
             values[node.name] = value
@@ -104,7 +110,7 @@ HEAD = 0.1  # of the head's deviation √(1 / fan_in) in a dense start
 
 
 def he_(network: Network, generator: torch.Generator) -> Network:
-    """Dense start: He's normal weights for hidden layers, a tenth of √(1 / fan_in) for the head, biases 0.
+    """Dense start: He's normal weights for hidden layers, a tenth of √(1 / fan_in) for the head, biases and scalars 0.
 
     A head of full size makes noise as large as the targets, which training first has to unlearn: on MNIST with noise of
     0.3 a network of one hidden layer was four times as far from the clean images after 8 epochs. Returns `network`.
@@ -117,4 +123,6 @@ def he_(network: Network, generator: torch.Generator) -> Network:
             draw = torch.randn(linear.weight.shape, generator=generator)
             linear.weight.copy_(draw * (gain / math.sqrt(linear.in_features)))
             linear.bias.zero_()
+        for scalars in network.scalars.values():
+            scalars.zero_()
     return network

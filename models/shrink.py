@@ -5,7 +5,7 @@ import torch
 from models.activation import activation
 from models.groups import active_masks
 from models.network import Network, Place
-from spec.graph import Graph, kept_indices
+from spec.graph import Graph, Node, kept_indices
 
 
 class LayerDied(ValueError):
@@ -21,7 +21,7 @@ def shrink(network: Network) -> Network:
 
     With grouped biases a sleeping neuron emits exactly 0 and is cut out. With free biases it emits the constant
     σ(b), which is folded into the biases of the next layer (in float64); sleeping *outputs* become constants in
-    place. Raises LayerDied where a layer has no active group.
+    place. Operands of sums whose scalar is 0 are gone. Raises LayerDied where a layer has no active group.
     """
     masks = active_masks(network)
     for name, mask in masks.items():
@@ -29,10 +29,13 @@ def shrink(network: Network) -> Network:
             raise LayerDied(name)
     graph = network.graph
     kept = kept_indices(graph, {name: mask.nonzero()[:, 0].tolist() for name, mask in masks.items()})
-    small = Network(_smaller(graph, kept), network.inputs, network.outputs)
+    living = {name: scalars.detach() != 0 for name, scalars in network.scalars.items()}
+    small = Network(_smaller(graph, kept, living), network.inputs, network.outputs)
     small.to(next(network.parameters()))
     constants = _constants(network, masks)
     with torch.no_grad():
+        for name, scalars in small.scalars.items():
+            scalars.copy_(network.scalars[name][living[name]])
         for node in graph.layers():
             old, new = network.layer(node), small.layer(node)
             (source,) = node.sources
@@ -49,17 +52,22 @@ def shrink(network: Network) -> Network:
     return small
 
 
-def with_widths(graph: Graph, widths: dict[str, int]) -> Graph:
-    """The same graph with the searched layers' widths replaced, and what follows from them."""
-    return _smaller(graph, kept_indices(graph, {name: range(width) for name, width in widths.items()}))
-
-
-def _smaller(graph: Graph, kept: dict[str, list[int]]) -> Graph:
-    nodes = tuple(
-        node.model_copy(update={"width": node.width if node.op == "place" else len(kept[node.name])})
-        for node in graph.nodes
-    )
-    return Graph(nodes=nodes, input_shape=graph.input_shape, output_shape=graph.output_shape, bias=graph.bias)
+def _smaller(graph: Graph, kept: dict[str, list[int]], living: dict[str, torch.Tensor]) -> Graph:
+    """The graph of what is kept. Operands whose scalar is 0 are gone, and sums of a single operand too."""
+    nodes: list[Node] = []
+    reads: dict[str, str] = {}  # what stands in place of a sum that is gone
+    for node in graph.nodes:
+        sources = [*node.plain]
+        if node.scalars:
+            sources += [source for source, lives in zip(node.scaled, living[node.name].tolist(), strict=True) if lives]
+        sources = [reads.get(source, source) for source in sources]
+        if node.op == "sum" and len(sources) == 1:
+            reads[node.name] = sources[0]
+            continue
+        width = node.width if node.op == "place" else len(kept[node.name])
+        scalars = len(sources) - len(node.plain)
+        nodes.append(node.model_copy(update={"sources": tuple(sources), "scalars": scalars, "width": width}))
+    return Graph(nodes=tuple(nodes), input_shape=graph.input_shape, output_shape=graph.output_shape, bias=graph.bias)
 
 
 def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -75,6 +83,10 @@ def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, to
             case "linear" if node.searched:
                 emitted = activation(node.activation, grouped_bias=grouped)(network.layer(node).bias.detach().double())
                 constants[node.name] = torch.where(masks[node.name], torch.zeros_like(emitted), emitted)
+            case "sum":
+                constants[node.name] = torch.stack([constants[source] for source in node.plain]).sum(dim=0)
+                for k, source in enumerate(node.scaled):
+                    constants[node.name] += float(network.scalars[node.name][k]) * constants[source]
             case _:
                 constants[node.name] = torch.zeros(node.width, dtype=torch.float64)
     return constants

@@ -141,7 +141,7 @@ def source(network: Network, title: str) -> str:
     kind = _kind(network)
     names = {node.name: "x" for node in graph.nodes}
     name = "image" if len(graph.input_shape) == 3 else "x"
-    straight = all(node.op != "concat" for node in graph.nodes)
+    straight = all(len(node.sources) < 2 for node in graph.nodes)
     if not straight:
         names = {node.name: node.name for node in graph.nodes}
     lines = [f"{names[node.name]} = {_expression(node, names, name, network)}" for node in graph.nodes]
@@ -171,6 +171,8 @@ def tensors(network: Network) -> dict[str, torch.Tensor]:
         state |= {"output_mean": network.outputs.mean, "output_std": network.outputs.std}
     for name, layer in network.layers.items():
         state |= {f"{name}.{key}": value for key, value in layer.state_dict().items()}
+    for name, scalars in network.scalars.items():
+        state[f"{name}_scalars"] = scalars
     for name, place in network.places.items():
         state |= {f"{name}_{key}": value for key, value in place.state_dict().items()}
     return {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
@@ -199,6 +201,9 @@ def _expression(node: Node, names: dict[str, str], given: str, network: Network)
             return f"torch.cat([{', '.join(sources)}], dim=1)"
         case "linear":
             return _CALL[node.activation].format(f"self.{node.name}({sources[0]})")
+        case "sum":
+            scaled = [f"self.{node.name}_scalars[{k}] * {names[s]}" for k, s in enumerate(node.scaled)]
+            return " + ".join([*(names[s] for s in node.plain), *scaled])
         case "place" if node.name in network.places:
             x, name = sources[0], f"self.{node.name}"
             sleeping = f"{name}_constant.expand({x}.shape[0], -1)"

@@ -48,14 +48,24 @@ class Method(Strict):
         return self.default_lam if self.lam is None else self.lam
 
 
-class AdaBreg(Method):
+class Bregman(Method):
+    """What the two Bregman methods have besides."""
+
+    delta: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+    """δ of the elastic net; 1 in every published experiment."""
+    skip_lam: Weight | None = None
+    """λ of the ℓ1 norm of the skips' scalars, where `superstructure.skips` is "searched"; a target leaves it alone.
+    Where none is given: 1."""
+
+    default_skip_lam: ClassVar[float] = 1.0
+
+
+class AdaBreg(Bregman):
     """Adam's steps on the dual variable."""
 
     optimizer: Literal["adabreg"] = "adabreg"
     lr: LearningRate = 1e-3
     default_lam = 0.04
-    delta: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    """δ of the elastic net; 1 in every published experiment."""
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
     depth: Literal["fixed", "searched"] = "fixed"
@@ -64,14 +74,12 @@ class AdaBreg(Method):
     this method's settings `lr` alone counts then (it is Adam's)."""
 
 
-class LinBreg(Method):
+class LinBreg(Bregman):
     """Gradient steps on the dual variable."""
 
     optimizer: Literal["linbreg"]
     lr: LearningRate = 0.1
     default_lam = 0.1
-    delta: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    """δ of the elastic net; 1 in every published experiment."""
     momentum: Beta = 0.9
 
 

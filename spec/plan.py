@@ -108,6 +108,15 @@ def _check_method(spec: SearchSpec) -> None:
         raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
     if isinstance(how, AdaBreg) and how.depth == "searched":
         _check_depth(spec)
+    if spec.superstructure.skips == "searched" and not isinstance(how, AdaBreg | LinBreg):
+        raise SpecError(
+            ("method", "optimizer"),
+            f"skips are searched by adabreg or linbreg, not by {how.optimizer}; choose one of them, or skips none",
+        )
+    if isinstance(how, AdaBreg | LinBreg) and how.skip_lam is not None and spec.superstructure.skips == "none":
+        raise SpecError(
+            ("method", "skip_lam"), "there are no skips; leave it out, or ask for superstructure.skips searched"
+        )
     schedule = how.lam_schedule if isinstance(how, ProxAdam | ProxSGD) else None
     if schedule is not None and schedule.shape == "geometric" and not (how.start_lam and schedule.end):
         raise SpecError(
@@ -121,6 +130,8 @@ def _check_depth(spec: SearchSpec) -> None:
         raise SpecError(where, "a search that begins on a path has the depth of its start; take fixed")
     if spec.target is None or spec.target.measure == "neurons":
         raise SpecError(where, "a depth is searched at a size: give a target in parameters, macs or as a fraction")
+    if within.skips == "searched":
+        raise SpecError(where, "either the depth is searched or skips are: take depth fixed, or skips none")
     if within.activation != "silu" or within.bias != "grouped" or within.group_head:
         raise SpecError(
             where, "a depth is searched between linear and silu: take activation silu, bias grouped and no group_head"

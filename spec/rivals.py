@@ -47,7 +47,7 @@ def rivals(
 
     `size` must not fall when a layer gets wider. Each rival is within 2 % of `limit`, or a neuron in any of its layers
     would exceed it, or all its layers have the largest width, 65,536; the superstructure's widths are no bound. All
-    but the widths is as in `superstructure`, and the outputs are not searched. Empty where nothing fits.
+    but the widths is as in `superstructure`; outputs and skips are not searched. Empty where nothing fits.
 
     - `flat`: equal widths, one network for every depth from 1 to the superstructure's that fits. Widths differ by at
       most 1, and by more only where the 2 % cannot be had otherwise (narrower than about 50).
@@ -75,7 +75,7 @@ def rivals(
 
 
 def _with(superstructure: Mlp, widths: Widths) -> Mlp:
-    return superstructure.model_copy(update={"widths": widths, "group_head": False})
+    return superstructure.model_copy(update={"widths": widths, "group_head": False, "skips": "none"})
 
 
 def _shapes(

@@ -120,6 +120,9 @@ LABELS = {
 def _origin(spec: SearchSpec, result: dict[str, Any]) -> str:
     """What found which widths."""
     widths = ", ".join(f"{name} {width}" for name, width in result["widths"].items())
+    if result["skips"] is not None:
+        skips = ", ".join(f"{skip['from']} → {skip['to']} ({skip['value']:.3g})" for skip in result["skips"])
+        widths += f" and the skips {skips}" if skips else " and no skips"
     how = spec.method
     if spec.start is not None:
         return f"in which the search {spec.start.search} met the widths {widths} on its way"

@@ -57,7 +57,10 @@ def arms(
     if linear_starts(spec, objective):
         starts += [("linear", factor) for factor in RATES[:2]]  # from there a large step leads away
     return [
-        Arm(name, shape, factor * spec.finetune.lr, start) for name, shape in named for start, factor in starts
+        Arm(name, shape, factor * spec.finetune.lr, start)
+        for name, shape in named
+        for start, factor in starts
+        if start != "linear" or not any(graphs[shape].sums())
     ], graphs
 
 
@@ -77,7 +80,7 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
             size = spec.target.size(one.network.graph)
             if size < 0.98 * limit:
                 below = f"seed {one.seed} found {size:,} {what}, {1 - size / limit:.1%} below the {limit:,} asked for: "
-                said.append(below + _why_below(spec, spec.target, graph, one.counts))
+                said.append(below + _why_below(spec, spec.target, graph, one))
     there = {candidate.name for candidate in candidates}
     said += [
         f"{name} has no network of this size, or only one that another name has"
@@ -87,8 +90,11 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
     return said
 
 
-def _why_below(spec: SearchSpec, target: Target, graph: Graph, counts: dict[str, int]) -> str:
-    grown = [counts | {node.name: counts[node.name] + 1} for node in graph.searched() if counts[node.name] < node.width]
+def _why_below(spec: SearchSpec, target: Target, graph: Graph, found: Found) -> str:
+    scalars = {node.name: 0 for node in graph.sums()} | {node.name: node.scalars for node in found.network.graph.sums()}
+    now = found.counts | scalars
+    growing = [names for names in graph.index_sets() if now[names[0]] < graph[names[0]].width]
+    grown = [now | {name: now[name] + 1 for name in names} for names in growing]
     of_depth = isinstance(spec.method, AdaBreg) and spec.method.depth == "searched"  # ends as wide as there is room for
     if of_depth or all(target.size(graph, more) > target.limit(graph) for more in grown):
         return "a neuron more in any layer would exceed them"

@@ -4,7 +4,8 @@ import copy
 import time
 from collections.abc import Callable
 
-from models.groups import active_counts
+from linbreg import GroupL1
+from models.groups import active_counts, in_use, scalar_counts
 from models.network import Network
 from spec import Graph, macs, parameters
 from worker.depth import DepthTraining
@@ -100,7 +101,7 @@ class Loop:
             epochs=self.now.planned,
             train_loss=loss,
             validation_loss=training.scores.loss,
-            metrics={training.objective.metric: training.scores.metric, **_gates(training)},
+            metrics={training.objective.metric: training.scores.metric, **_gates(training), **_skips(stage, training)},
             lr=lr,
             lam=_lam(training) if searching else None,
             counts=counts,
@@ -132,8 +133,7 @@ class Loop:
             return found.counts, training.network.graph, None
         if isinstance(training, DepthTraining):
             return training.counts, training.network.graph, None
-        counts = active_counts(training.network)
-        return counts, self.graph, counts
+        return active_counts(training.network), self.graph, in_use(training.network)
 
     def _save(self, stage: Stage, training: Training) -> None:
         epoch = self._told(stage, training)
@@ -159,7 +159,13 @@ def _gates(training: Training) -> dict[str, float]:
     )
 
 
+def _skips(stage: Stage, training: Training) -> dict[str, int]:
+    """How many skips are awake, where they are searched."""
+    counts = scalar_counts(training.network) if stage == "search" else {}
+    return {"skips": sum(counts.values())} if counts else {}
+
+
 def _lam(training: Training) -> float | None:
     """The largest λ of any layer."""
     regularizers = [group.get("regularizer") for group in training.optimizer.param_groups]
-    return max((regularizer.lam for regularizer in regularizers if regularizer is not None), default=None)
+    return max((regularizer.lam for regularizer in regularizers if isinstance(regularizer, GroupL1)), default=None)

@@ -8,8 +8,9 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save
 
+from models.groups import in_use
 from models.network import Network
-from models.shrink import shrink, with_widths
+from models.shrink import shrink
 from spec import Graph, parameters
 from worker.checkpoint import Tensors, prefixed, under
 from worker.outcome import Scores, Snapshot
@@ -21,13 +22,13 @@ STEP = 1.5
 class Path:
     """Collects snapshots of a superstructure while it is searched."""
 
-    def __init__(self, graph: Graph, samples: Samples) -> None:
-        self.graph, self.samples = graph, samples
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
         self._best: dict[int, Snapshot] = {}
 
     def meet(self, network: Network, counts: dict[str, int], epoch: int, scores: Scores) -> None:
         """Keep the network as it is now, if none of its size was as good."""
-        size = math.floor(math.log(parameters(self.graph, counts)) / math.log(STEP))
+        size = math.floor(math.log(parameters(network.graph, in_use(network))) / math.log(STEP))
         if size not in self._best or scores.loss < self._best[size].validation.loss:
             self._best[size] = Snapshot(epoch, dict(counts), shrink(network), scores)
 
@@ -45,6 +46,7 @@ class Path:
                 "size": size,
                 "epoch": s.epoch,
                 "counts": s.counts,
+                "graph": s.network.graph.model_dump_json(),
                 "loss": s.validation.loss,
                 "metric": s.validation.metric,
             }
@@ -54,26 +56,30 @@ class Path:
     def restore(self, tensors: Tensors, values: list[dict[str, Any]]) -> None:
         """Go on from what `state` gave."""
         for value in values:
-            network = small(self.graph, value["counts"], self.samples)
-            network.load_state_dict(under(str(value["size"]), tensors))
+            network = _network(value["graph"], self.samples, under(str(value["size"]), tensors))
             scores = Scores(value["loss"], value["metric"])
             self._best[value["size"]] = Snapshot(value["epoch"], value["counts"], network, scores)
 
 
-def small(graph: Graph, counts: dict[str, int], samples: Samples) -> Network:
-    """A network with these widths, for weights to be loaded into."""
-    return Network(with_widths(graph, counts), samples.inputs, samples.outputs)
-
-
 def to_bytes(snapshot: Snapshot) -> bytes:
     """A snapshot as a file, from which a search can begin."""
-    return save(snapshot.network.state_dict(), {"widths": json.dumps(snapshot.counts)})
+    return save(snapshot.network.state_dict(), _told(snapshot))
 
 
-def read(file: File, graph: Graph, samples: Samples) -> tuple[Network, dict[str, int]]:
-    """The network that `to_bytes` wrote, and its widths."""
+def read(file: File, samples: Samples) -> tuple[Network, dict[str, int]]:
+    """The network that `to_bytes` wrote, and the widths that were found."""
     with safe_open(file, framework="pt") as opened:
-        counts: dict[str, int] = json.loads(opened.metadata()["widths"])
-        network = small(graph, counts, samples)
-        network.load_state_dict({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118 - not a dict
-    return network, counts
+        told = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
+    counts: dict[str, int] = json.loads(told["widths"])
+    return _network(told["graph"], samples, tensors), counts
+
+
+def _told(snapshot: Snapshot) -> dict[str, str]:
+    return {"widths": json.dumps(snapshot.counts), "graph": snapshot.network.graph.model_dump_json()}
+
+
+def _network(graph: str, samples: Samples, tensors: Tensors) -> Network:
+    network = Network(Graph.model_validate_json(graph), samples.inputs, samples.outputs)
+    network.load_state_dict(tensors)
+    return network

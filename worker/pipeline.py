@@ -10,7 +10,7 @@ import torch
 
 from linbreg import BregmanOptimizer
 from models.budget import Budget, start_density
-from models.groups import active_counts, cut_, sparse_start_
+from models.groups import active_counts, cut_, in_use, sparse_start_
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink
 from spec import Graph, macs, parameters
@@ -47,7 +47,7 @@ class Pipeline:
         self.shapes = shape.shape, output_shape(self.spec.task, shape)
         self.graph: Graph = self.spec.superstructure.graph(*self.shapes)
         self.batches = batches_of(samples, self.spec.budget.batch_size)
-        self.now = Progress(Path(self.graph, samples))
+        self.now = Progress(Path(samples))
         self.loop = Loop(job, folder, samples, self.graph, self.now, emit, stopping)
         self.resumed = self.now.reached
 
@@ -83,7 +83,7 @@ class Pipeline:
             raise SearchFailed(
                 "start_unavailable", "the search that this one was to begin from was deleted; begin from another"
             )
-        network, counts = read(file, self.graph, self.samples)
+        network, counts = read(file, self.samples)
         return Found(seed, network, counts, self._score(network, "validation", seed))
 
     def _search(self, seed: int) -> Found:
@@ -96,7 +96,7 @@ class Pipeline:
         kind = how.schedule or ("constant" if target is None else "cosine")
         stepper, whole = optimizer(network, how), parameters(self.graph)
         search = self._training("search", network, stepper, Schedule(kind, how.lr), steps, seed)
-        search.watch = lambda: parameters(self.graph, active_counts(network)) / whole
+        search.watch = lambda: parameters(self.graph, in_use(network)) / whole
         if target is not None:
             assert isinstance(stepper, BregmanOptimizer)
             budget = Budget(network, stepper, target, steps)

@@ -3,6 +3,8 @@
 import statistics
 from typing import Any
 
+from models.groups import connections
+from models.network import Network
 from spec import Graph, SearchSpec, macs, parameters
 from worker.outcome import Candidate, Contender, Outcome, Scores, is_tie
 
@@ -19,6 +21,7 @@ def result(spec: SearchSpec, outcome: Outcome, metric: str) -> dict[str, Any]:
         "winner": outcome.winner.name,
         **_margin(outcome),
         "widths": found.counts,
+        "skips": _skips(spec, found.network),
         "target": _target(spec, outcome),
         "difference": found.difference,
         "superstructure": {
@@ -50,6 +53,13 @@ def widths(graph: Graph) -> dict[str, int]:
     """The widths of a network's hidden layers (and of its head, where that is searched)."""
     layers = list(graph.layers())
     return {node.name: node.width for node in layers if node.searched or node is not layers[-1]}
+
+
+def _skips(spec: SearchSpec, network: Network) -> list[dict[str, Any]] | None:
+    """The connections past layers that the search found; None where it looked for none."""
+    if spec.superstructure.skips == "none":
+        return None
+    return [{"from": first, "to": last, "value": value} for first, last, value in connections(network)]
 
 
 def _margin(outcome: Outcome) -> dict[str, Any]:

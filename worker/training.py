@@ -68,7 +68,8 @@ class Training:
     An epoch goes once through the training split; the last one ends with the steps. With `keep_best` the weights with
     the lowest validation loss are kept in `best`, those before the first step included where `measure_start` says so;
     without, the last ones are. `after_step` is called with the number of steps done, after every step; `watch` every
-    10 steps, and `watched` is the mean of what it said in this epoch.
+    10 steps, and `watched` is the mean of what it said in this epoch. A param group with an `lr_factor` has so many
+    times the step size of the others.
 
     The network lies on any device; samples stay on the CPU, and so does all that is random.
     """
@@ -206,7 +207,7 @@ class Training:
         given, target = given.to(self.device), target.to(self.device)
         lr = self.lr()
         for group in self.optimizer.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_factor", 1.0)
         self.optimizer.zero_grad()
         loss = self.objective.loss(self.network(given), target)
         value = loss.item()

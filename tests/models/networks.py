@@ -29,6 +29,21 @@ def sleep_(network: Network, masks: dict[str, torch.Tensor]) -> None:
                 linear.bias[~masks[node.name]] = 0
 
 
+def wake_(network: Network, alive: torch.Tensor) -> None:
+    """Set the scalars outside `alive`, bool over all of them in order, to 0."""
+    with torch.no_grad():
+        for scalars, lives in zip(
+            network.scalars.values(), alive.split([len(s) for s in network.scalars.values()]), strict=True
+        ):
+            scalars[~lives] = 0
+
+
+def stream_graph(width: int, bias: str, depth: int = 4, activation: str = "silu") -> Graph:
+    """An MLP with skips: its hidden layers have one index set."""
+    mlp = Mlp(kind="mlp", widths=[width] * depth, activation=activation, bias=bias, skips="searched")
+    return mlp.graph((1, 2, 3), (4,))
+
+
 def skip_graph(width: int, bias: str) -> Graph:
     """Two layers read by a third through a concatenation: their entries have offsets."""
     nodes = (
@@ -45,8 +60,12 @@ def skip_graph(width: int, bias: str) -> Graph:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     bias = draw(st.sampled_from(["grouped", "free"]))
-    if draw(st.booleans()):
+    form = draw(st.sampled_from(["mlp", "mlp", "concat", "sum"]))
+    if form == "concat":
         graph = skip_graph(draw(st.integers(1, 9)), bias)
+    elif form == "sum":
+        activation = draw(st.sampled_from(ACTIVATIONS[bias]))
+        graph = stream_graph(draw(st.integers(1, 9)), bias, draw(st.integers(2, 4)), activation)
     else:
         mlp = Mlp(
             kind="mlp",
@@ -69,9 +88,12 @@ def cases(draw: st.DrawFn) -> Case:
     for parameter in network.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
     masks = {}
-    for node in graph.searched():
-        alive = draw(st.lists(st.booleans(), min_size=node.width, max_size=node.width))
-        alive[draw(st.integers(0, node.width - 1))] = True
-        masks[node.name] = torch.tensor(alive)
+    for names in graph.index_sets():
+        width = graph[names[0]].width
+        alive = draw(st.lists(st.booleans(), min_size=width, max_size=width))
+        alive[draw(st.integers(0, width - 1))] = True
+        masks |= dict.fromkeys(names, torch.tensor(alive))
     sleep_(network, masks)
+    count = sum(len(scalars) for scalars in network.scalars.values())
+    wake_(network, torch.tensor(draw(st.lists(st.booleans(), min_size=count, max_size=count)), dtype=torch.bool))
     return Case(network, masks, seed)

@@ -15,7 +15,7 @@ from models.network import Affine, Network
 from models.shrink import shrink
 from spec.mlp import Mlp
 
-from .networks import skip_graph, sleep_
+from .networks import skip_graph, sleep_, stream_graph, wake_
 
 
 def found(kind: str) -> Network:
@@ -23,6 +23,11 @@ def found(kind: str) -> Network:
     torch.manual_seed(7)
     if kind == "skip":
         network = Network(skip_graph(6, "grouped"))
+    elif kind == "stream":
+        network = Network(stream_graph(9, "grouped"))
+        for scalars in network.scalars.values():
+            torch.nn.init.normal_(scalars)
+        wake_(network, torch.tensor([False, True, False, True, True, False]))
     elif kind == "regression":
         graph = Mlp(kind="mlp", widths=[6, 5], activation="gelu").graph((4,), (2,))
         network = Network(graph, Affine(torch.randn(4), torch.rand(4) + 0.5), Affine(torch.randn(2), torch.rand(2) + 1))
@@ -40,7 +45,7 @@ def found(kind: str) -> Network:
     return shrink(network).eval()
 
 
-KINDS = ("skip", "regression", "grouped head", "published form")
+KINDS = ("skip", "stream", "regression", "grouped head", "published form")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,13 +5,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.groups import active_counts, active_masks
+from models.groups import active_counts, active_masks, connections, in_use
 from models.network import Network
-from models.shrink import LayerDied, shrink, with_widths
+from models.shrink import LayerDied, shrink
 from spec import macs, parameters
 from spec.mlp import Mlp
 
-from .networks import Case, cases, skip_graph, sleep_
+from .networks import Case, cases, sleep_, stream_graph, wake_
 
 
 def inputs(case: Case, dtype: torch.dtype) -> torch.Tensor:
@@ -38,16 +38,17 @@ def test_what_sleeps_is_gone_and_the_formulas_count_what_is_left(case):
     assert {name: int(mask.sum()) for name, mask in case.masks.items()} == active_counts(case.network)
     counts = active_counts(case.network)
     counted = sum(parameter.numel() for parameter in small.parameters())
-    assert counted == parameters(case.network.graph, counts) == parameters(small.graph)
-    assert macs(small.graph) == macs(case.network.graph, counts) == multiplications(small)
+    used = in_use(case.network)
+    assert counted == parameters(case.network.graph, used) == parameters(small.graph)
+    assert macs(small.graph) == macs(case.network.graph, used) == multiplications(small)
     assert counted <= sum(parameter.numel() for parameter in case.network.parameters())
     for node in small.graph.searched():
         assert small.layer(node).weight.shape[0] == counts[node.name]
 
 
 def multiplications(network: Network) -> int:
-    """MACs as they happen: counted by a hook on every linear layer, one sample through."""
-    counted = 0
+    """MACs as they happen: counted by a hook on every linear layer, one sample through; a skip multiplies a layer."""
+    counted = sum(network.graph[end].width for _, end, _ in connections(network))
 
     def count(module, given, output):
         nonlocal counted
@@ -109,7 +110,45 @@ def test_a_neuron_lives_by_its_bias_alone_where_the_bias_is_in_its_group():
     assert active_masks(network)["hidden1"].tolist() == [False, True]
 
 
-def test_a_graph_takes_widths_and_what_follows_from_them():
-    graph = with_widths(skip_graph(5, "grouped"), {"a": 2, "b": 3})
-    assert [graph[name].width for name in ("a", "b", "both", "head")] == [2, 3, 5, 4]
-    assert parameters(graph) == 2 * 7 + 3 * 3 + 4 * 6
+def test_skips_at_zero_are_gone_and_so_is_a_sum_without_any():
+    """The oracle: the recursion x_l = σ(W_l x_{l-1} + b_l) + Σ_j s_lj x_j, written out."""
+    torch.manual_seed(0)
+    network = Network(stream_graph(5, "grouped")).double()
+    for scalars in network.scalars.values():
+        torch.nn.init.normal_(scalars)
+    wake_(network, torch.tensor([False, True, False, False, False, True]))  # 2←1, 3←1, 3←2, 4←1, 4←2, 4←3
+    small = shrink(network)
+    assert [node.name for node in small.graph.sums()] == ["stream3", "stream4"]
+    assert small.graph["hidden3"].sources == ("hidden2",)
+    assert small.graph["stream3"].sources == ("hidden3", "hidden1")
+    assert small.graph["stream4"].sources == ("hidden4", "stream3")
+    third, fourth = (float(network.scalars[name][k]) for name, k in (("stream3", 0), ("stream4", 2)))
+    assert connections(small) == [("hidden1", "hidden3", third), ("hidden3", "hidden4", fourth)]
+    x = torch.randn(7, 1, 2, 3, dtype=torch.float64)
+    layers = {name: (layer.weight, layer.bias) for name, layer in network.layers.items()}
+
+    def layer(name, value):
+        weight, bias = layers[name]
+        z = value @ weight.T + bias
+        return z * torch.sigmoid(z)
+
+    x1 = layer("hidden1", x.flatten(1))
+    x2 = layer("hidden2", x1)
+    x3 = layer("hidden3", x2) + third * x1
+    x4 = layer("hidden4", x3) + fourth * x3
+    weight, bias = layers["head"]
+    with torch.no_grad():
+        for one in (network, small):
+            torch.testing.assert_close(one(x), x4 @ weight.T + bias, rtol=0, atol=1e-12)
+
+
+def test_a_neuron_of_a_stream_lives_where_any_of_its_layers_does():
+    network = Network(stream_graph(3, "grouped", 2))
+    with torch.no_grad():
+        for name in ("hidden1", "hidden2"):
+            network.layers[name].weight.zero_()
+            network.layers[name].bias.zero_()
+        network.layers["hidden2"].bias[1] = 0.5
+        network.layers["hidden1"].weight[2, 0] = 0.5
+    assert active_counts(network) == {"hidden1": 2, "hidden2": 2}
+    assert active_masks(network)["hidden1"].tolist() == [False, True, True]
