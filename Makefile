@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Two at once: a test of a service waits much, and computes little.
+PARALLEL := --numprocesses 2 --dist loadfile
 
 .PHONY: install demo serve test test-postgres check format bench prove lock clean
 
@@ -21,11 +23,11 @@ serve: $(STAMP)
 	$(BIN)/bregnas serve
 
 test: $(STAMP)
-	$(BIN)/pytest --durations=5
+	$(BIN)/pytest $(PARALLEL) --durations=5
 
 # All of them on PostgreSQL, and 300 histories: BREGNAS_TEST_POSTGRES names a server, else one is started.
 test-postgres: $(STAMP)
-	BREGNAS_LONG=1 $(BIN)/pytest --durations=5 --database postgresql
+	BREGNAS_LONG=1 $(BIN)/pytest $(PARALLEL) --durations=5 --database postgresql
 
 check: $(STAMP)
 	$(BIN)/ruff check .
