@@ -55,9 +55,9 @@ class Bregman(Method):
     """δ of the elastic net; 1 in every published experiment."""
     skip_lam: Weight | None = None
     """λ of the ℓ1 norm of the skips' scalars, where `superstructure.skips` is "searched"; a target leaves it alone.
-    Where none is given: 1."""
+    Where none is given: 0.1."""
 
-    default_skip_lam: ClassVar[float] = 1.0
+    default_skip_lam: ClassVar[float] = 0.1
 
 
 class AdaBreg(Bregman):

@@ -69,14 +69,16 @@ def to_bytes(snapshot: Snapshot) -> bytes:
 def read(file: File, samples: Samples) -> tuple[Network, dict[str, int]]:
     """The network that `to_bytes` wrote, and the widths that were found."""
     with safe_open(file, framework="pt") as opened:
-        told = opened.metadata()
+        told = json.loads(opened.metadata()["architecture"])
         tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - not a dict
-    counts: dict[str, int] = json.loads(told["widths"])
+    counts: dict[str, int] = told["widths"]
     return _network(told["graph"], samples, tensors), counts
 
 
 def _told(snapshot: Snapshot) -> dict[str, str]:
-    return {"widths": json.dumps(snapshot.counts), "graph": snapshot.network.graph.model_dump_json()}
+    """One entry: safetensors writes several in an order of chance, and a file is to be the same bytes every time."""
+    told = {"widths": snapshot.counts, "graph": snapshot.network.graph.model_dump_json()}
+    return {"architecture": json.dumps(told)}
 
 
 def _network(graph: str, samples: Samples, tensors: Tensors) -> Network:

@@ -86,6 +86,8 @@ def _data(folder: Folder, job: Job) -> datasets.Dataset:
 def _yield_to_others() -> None:
     """Be nice. Where Linux groups processes by session, niceness counts within one, and the group has its own."""
     os.nice(NICENESS)
+    if os.getsid(0) != os.getpid():
+        return  # the session is somebody else's, as are the processes in it
     with suppress(OSError):  # another system, or a kernel without such groups
         Path("/proc/self/autogroup").write_text(str(NICENESS))
 
