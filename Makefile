@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two at once: a test of a service waits much, and computes little.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: install demo serve test test-postgres check format bench prove lock clean
+.PHONY: install demo serve test test-postgres check format bench results prove lock clean
 
 install: $(STAMP)
 
@@ -41,6 +41,14 @@ format: $(STAMP)
 # Long; resumable; writes bench/results/. Not part of the tests.
 bench: $(STAMP)
 	$(BIN)/python -m bench.autoencoders
+
+# Hours; resumable. Runs what docs/results.md has no record of, and writes its tables and pictures anew.
+# DATA names the folder of MNIST and Fashion-MNIST; THREADS those of each of JOBS processes.
+JOBS ?= 2
+THREADS ?= 1
+results: $(STAMP)
+	$(BIN)/python -m bench.measure --jobs $(JOBS) --threads $(THREADS) $(if $(DATA),--data-root $(DATA)); \
+	status=$$?; $(BIN)/python -m bench.report && exit $$status
 
 # Long fault runs: what is killed, and what that costs. PROVE="--searches 20 --kills 100 --epochs 30" is the whole of it, with --postgres on that.
 prove: $(STAMP)
