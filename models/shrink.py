@@ -85,8 +85,8 @@ def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, to
                 constants[node.name] = torch.where(masks[node.name], torch.zeros_like(emitted), emitted)
             case "sum":
                 constants[node.name] = torch.stack([constants[source] for source in node.plain]).sum(dim=0)
-                for k, source in enumerate(node.scaled):
-                    constants[node.name] += float(network.scalars[node.name][k]) * constants[source]
+                for scalar, source in zip(network.scalars[node.name].detach().double(), node.scaled, strict=True):
+                    constants[node.name] += scalar * constants[source]
             case _:
                 constants[node.name] = torch.zeros(node.width, dtype=torch.float64)
     return constants

@@ -57,6 +57,46 @@ def test_entries_follow_their_groups_through_flattening_and_concatenation():
     assert parameters(graph, {"a": 2, "b": 1}) == 2 * 7 + 1 * 3 + 2 * 7
 
 
+def test_sums_tie_their_operands_to_one_index_set_whichever_way_they_are_chained():
+    layer = {"op": "linear", "width": 3, "sources": ("input",), "searched": True}
+    graph = Graph(
+        nodes=(
+            Node(name="input", op="input", width=3),
+            *(Node(name=name, **layer) for name in "abcdef"),
+            Node(name="ca", op="sum", width=3, sources=("c", "a")),
+            Node(name="bd", op="sum", width=3, sources=("b", "d"), scalars=1),
+            Node(name="all", op="sum", width=3, sources=("e", "bd", "ca"), scalars=1),
+        ),
+        input_shape=(3,),
+        output_shape=(3,),
+    )
+    assert graph.index_sets() == [("a", "b", "c", "d", "e"), ("f",)]
+    assert graph["all"].plain == ("e", "bd")
+    assert graph["all"].scaled == ("ca",)
+    kept = kept_indices(graph, dict.fromkeys("abcde", [0, 2]))
+    assert kept["all"] == kept["bd"] == [0, 2]
+    assert kept_counts(graph, dict.fromkeys("abcde", 2))["all"] == 2
+
+
+def test_skips_make_every_pair_of_hidden_layers_a_connection():
+    graph = Mlp(kind="mlp", widths=[4] * 3, skips="searched").graph((5,), (2,))
+    assert [node.name for node in graph.nodes] == ["input", *STREAM, "head"]
+    assert graph["hidden3"].sources == ("stream2",)
+    assert graph["stream3"].plain == ("hidden3",)
+    assert graph["stream3"].scaled == ("hidden1", "stream2")
+    assert graph["head"].sources == ("stream3",)
+    assert graph.index_sets() == [("hidden1", "hidden2", "hidden3")]
+
+
+STREAM = ["hidden1", "hidden2", "stream2", "hidden3", "stream3"]
+BEFORE = [
+    Node(name="input", op="input", width=2),
+    Node(name="a", op="linear", width=3, sources=("input",), searched=True),
+    Node(name="b", op="linear", width=2, sources=("input",), searched=True),
+    Node(name="fixed", op="linear", width=3, sources=("input",)),
+]
+
+
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
@@ -70,6 +110,10 @@ def test_entries_follow_their_groups_through_flattening_and_concatenation():
             ],
             "has width 5, its sources give 4",
         ),
+        ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a", "b"))], "has width 3, 'b' has 2"),
+        ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a", "input"))], "neither a layer nor a sum"),
+        ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a", "fixed"))], "may sleep to others that may not"),
+        ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a",), scalars=1)], "without a source that enters"),
     ],
 )
 def test_a_graph_that_makes_no_sense_is_refused(nodes, words):

@@ -10,6 +10,7 @@ SPEC = {
     "task": {"kind": "denoise"},
     "data": "digits",
 }
+SKIPS = {"kind": "mlp", "widths": [12, 12, 12], "skips": "searched"}
 DATA = DataShape("image", (1, 8, 8), 10, None, 1000, 1000 * 64 * 4)
 LEAST, MOST = 1 * 65 + 1 * 2 + 64 * 2, 64 * 65 + 32 * 65 + 64 * 33
 
@@ -81,6 +82,21 @@ def test_the_ends_of_the_range_are_possible(target):
             "has the depth of its start",
         ),
         ({"start": {"search": "srch_" + "0" * 32, "k": 0}, "target": {"neurons": 9}}, ("target",), "leave out"),
+        ({"superstructure": SKIPS | {"widths": [9]}}, ("superstructure",), "two hidden layers or more"),
+        ({"superstructure": SKIPS | {"widths": [9, 12, 9]}}, ("superstructure",), "such as [12, 12, 12]"),
+        ({"superstructure": SKIPS | {"skips": "all"}}, ("superstructure", "skips"), "'none' or 'searched'"),
+        (
+            {"superstructure": SKIPS, "method": {"optimizer": "proxadam"}},
+            ("method", "optimizer"),
+            "skips are searched by adabreg or linbreg, not by proxadam",
+        ),
+        ({"method": {"skip_lam": 0.1}}, ("method", "skip_lam"), "there are no skips"),
+        ({"method": {"optimizer": "sgd", "skip_lam": 0.1}}, ("method", "skip_lam"), "unknown field"),
+        (
+            {"superstructure": SKIPS, "method": {"depth": "searched"}, "target": {"parameters": 900}},
+            ("method", "depth"),
+            "either the depth is searched or skips are",
+        ),
         ({"compare": ["flt"]}, ("compare", 0), "'flat'"),
         ({"compare": ["flat", "flat"]}, ("compare",), "once"),
         ({"seeds": []}, ("seeds",), "1 to 10 different seeds"),

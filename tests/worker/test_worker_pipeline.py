@@ -4,14 +4,20 @@ import itertools
 import math
 
 import pytest
+import torch
 
 import datasets
-from spec import parameters
-from worker import path
+from models import source
+from models.groups import connections
+from spec import SearchSpec, parameters
+from worker import path, results
 from worker.failure import SearchFailed
+from worker.job import Folder, Job
 from worker.pipeline import Pipeline
 from worker.progress import EpochDone
 from worker.samples import Samples
+
+from .conftest import SEARCH_ID, SPEC
 
 SHORT = {"compare": [], "finetune": {"epochs": 0}}
 START = {"search": "srch_" + "0" * 32, "k": 1}
@@ -127,6 +133,73 @@ def test_an_architecture_of_the_path_is_trained_on_with_every_seed(search, digit
     assert outcome.path == []
     limit = parameters(snapshot.network.graph)
     assert all(parameters(one.best.network.graph) <= limit for one in outcome.contenders)
+
+
+SKIPS = {
+    "superstructure": {"kind": "mlp", "widths": [48] * 4, "skips": "searched"},
+    "task": {"kind": "autoencode"},
+    "target": {"parameters": 6000},
+    "method": {"lr": 0.003, "skip_lam": 0.05},
+}
+
+
+@pytest.fixture(scope="module")
+def with_skips(digits, tmp_path_factory):
+    """A search with skips, by both Bregman methods: what was asked, its outcome and its epochs."""
+
+    def run(optimizer):
+        spec = SearchSpec.model_validate(
+            {**SPEC, **SKIPS, "method": {**SKIPS["method"], **optimizer}, "compare": ["linear", "flat", "scratch"]}
+        )
+        folder = Folder(tmp_path_factory.mktemp("skips"))
+        folder.create(Job(search_id=SEARCH_ID, created_at=1.7e9, spec=spec, threads=1, checkpoint_s=1e6))
+        said = []
+        outcome = Pipeline(folder.read_job(), folder, digits, said.append, lambda: False).run()
+        return spec, outcome, [message for message in said if isinstance(message, EpochDone)]
+
+    return {name: run(optimizer) for name, optimizer in OPTIMIZERS.items()}
+
+
+OPTIMIZERS = {"adabreg": {}, "linbreg": {"optimizer": "linbreg", "lr": 0.1}}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_skips_are_found_epoch_by_epoch_and_those_at_zero_are_gone(with_skips, optimizer):
+    spec, outcome, told = with_skips[optimizer]
+    found = outcome.found
+    skips = results.result(spec, outcome, "mse")["skips"]
+    counts = [epoch.metrics["skips"] for epoch in told if epoch.stage == "search"]
+    assert len(counts) == 6
+    assert 0 < len(skips) == counts[-1] == sum(len(scalars) for scalars in found.network.scalars.values())
+    assert all(skip["from"] < skip["to"] and skip["value"] != 0 for skip in skips)
+    assert len(set(found.counts.values())) == 1
+    assert found.difference < 1e-5
+    assert found.shrunk.loss == pytest.approx(found.superstructure.loss, rel=1e-5)
+    sizes = [epoch.parameters for epoch in told if epoch.stage == "search"]
+    assert sizes[-1] == parameters(found.network.graph) <= 6000
+    assert max(sizes) <= 6000
+    text = source.source(found.network, "t")
+    assert all(f"{node.name}_scalars[{node.scalars - 1}] *" in text for node in found.network.graph.sums())
+
+
+def test_rivals_have_no_skips_and_scratch_has_those_that_were_found(with_skips):
+    _, outcome, _ = with_skips["adabreg"]
+    networks = {one.name: one.best.network for one in outcome.contenders}
+    assert set(networks) == {"found", "linear", "flat", "scratch"}
+    assert networks["scratch"].graph == networks["found"].graph == outcome.found.network.graph
+    assert not any([*networks["flat"].graph.sums(), *networks["linear"].graph.sums()])
+    scalars = {name: torch.cat([*networks[name].scalars.values()]) for name in ("found", "scratch")}
+    assert not torch.allclose(scalars["found"], scalars["scratch"], atol=1e-3)
+    assert bool((scalars["scratch"] != 0).all()), "they are trained too"
+
+
+def test_an_architecture_of_a_path_keeps_the_skips_that_it_had(search, with_skips):
+    _, outcome, _ = with_skips["adabreg"]
+    snapshot = outcome.path[-1]
+    again, _ = search(begin=snapshot, **{**SKIPS, "target": None})
+    assert again.found.network.graph == snapshot.network.graph
+    assert connections(again.found.network) == connections(snapshot.network) != []
+    assert again.found.shrunk.loss == pytest.approx(snapshot.validation.loss, rel=1e-5)
 
 
 def test_where_the_start_is_gone_the_search_says_so(search):

@@ -19,6 +19,12 @@ CASES = {
         "seeds": [3, 4],
         "compare": ["linear", "flat", "scaled", "geometric", "random", "scratch"],
     },
+    "skips": {
+        "superstructure": {"kind": "mlp", "widths": [48] * 3, "skips": "searched"},
+        "target": {"fraction": 0.2},
+        "method": {"lr": 0.003, "skip_lam": 0.05},
+        "compare": ["scratch"],
+    },
 }
 
 

@@ -1,0 +1,103 @@
+"""The pictures of docs/results.md that the records of bench.measure make."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+
+from bench.records import Record
+from bench.sizes import SETS, TASKS
+from models.budget import GROWTH
+
+mpl.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+COLORS: Final = {
+    "found": "C3", "flat": "C0", "geometric": "C1", "random": "C2", "scratch": "C4", "linear": "0.3",
+}  # fmt: skip
+
+
+def draw(records: list[Record], folder: Path) -> None:
+    """All of them; what has no records yet is left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, picture in (("trace", controller), ("candidates", candidates), ("baselines", baselines)):
+        of_it = [record for record in records if record.get("part") == part and "failed" not in record]
+        if of_it:
+            figure = picture(of_it)
+            path = folder / f"{part}.png"
+            figure.savefig(path, dpi=130)
+            plt.close(figure)
+            print(path)
+
+
+def controller(runs: list[Record]) -> Any:
+    """Size and λ by epoch; the budget dotted."""
+    figure, (sizes, lams) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for k, run in enumerate(sorted(runs, key=lambda run: run["percent"])):
+        epochs = [epoch["epoch"] for epoch in run["search"]]
+        parameters = [epoch["parameters"] for epoch in run["search"]]
+        limit, name = run["target"]["limit"], f"{run['percent']} %"
+        sizes.plot(epochs, parameters, color=f"C{k}", label=name)
+        grown = GROWTH * epochs[-1]
+        begun = limit / 4  # a start takes a quarter at most
+        sizes.plot([0, grown, epochs[-1]], [begun, limit, limit], color=f"C{k}", linestyle=":", linewidth=1.2)
+        lams.plot(epochs, [epoch["lam"] for epoch in run["search"]], color=f"C{k}", label=name)
+    sizes.set(xlabel="epoch", ylabel="parameters", yscale="log", title="size (dotted: the budget)")
+    lams.set(xlabel="epoch", ylabel="λ", yscale="log", title="λ, the largest of any layer")
+    sizes.legend(frameon=False)
+    for axes in (sizes, lams):
+        _plain(axes)
+    return figure
+
+
+def candidates(runs: list[Record]) -> Any:
+    """Loss against size, a line a candidate; hollow where it was left behind in the race, bars where seeds differ."""
+    figure, rows = plt.subplots(len(TASKS), len(SETS), figsize=(9, 9), layout="constrained", squeeze=False)
+    for task, row in zip(TASKS, rows, strict=True):
+        for data, axes in zip(SETS, row, strict=True):
+            of_it = [run for run in runs if (run["task"], run["data"]) == (task, data)]
+            for name, color in COLORS.items():
+                _line(axes, sorted(of_it, key=lambda run: run["percent"]), name, color)
+            axes.set(title=f"{task}, {data}", xscale="log", yscale="log")
+            axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"], minor=False)
+            axes.set_xticks([], minor=True)
+            axes.yaxis.set_minor_formatter(mpl.ticker.FormatStrFormatter("%.3g"))
+            axes.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%.3g"))
+            axes.tick_params(axis="y", which="both", labelsize=7)
+            _plain(axes)
+        row[0].set_ylabel("validation loss")
+    for axes in rows[-1]:
+        axes.set_xlabel("parameters, % of the superstructure")
+    handles = [mpl.lines.Line2D([], [], color=color, marker="o", label=name) for name, color in COLORS.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(COLORS), frameon=False)
+    return figure
+
+
+def baselines(runs: list[Record]) -> Any:
+    """The share of parameters in use by step: first seed."""
+    figure, axes = plt.subplots(figsize=(7.5, 4), layout="constrained")
+    for k, run in enumerate(run for run in runs if run["spec"]["seed"] == 1):
+        epochs = [epoch["epoch"] for epoch in run["search"]]
+        shares = [100 * epoch["share"] for epoch in run["search"]]
+        label = f"{run['method']}: {run['dense_epochs']:.1f} dense epochs"
+        axes.plot(epochs, shares, color=f"C{k}", linestyle="-" if k % 2 else "--", label=label)
+    axes.set(xlabel="epoch (36 steps)", ylabel="parameters in use, %", yscale="log")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    _plain(axes)
+    return figure
+
+
+def _line(axes: Axes, runs: list[Record], name: str, color: str) -> None:
+    points = [(run["percent"], row) for run in runs for row in run["candidates"] if row["name"] == name]
+    if not points:
+        return
+    sizes, losses = [x for x, _ in points], [row["validation"]["loss"] for _, row in points]
+    axes.errorbar(sizes, losses, yerr=[row["spread"] or 0.0 for _, row in points], color=color, linewidth=1, capsize=2)
+    for size, row in points:
+        face = color if row["trained_in_full"] else "white"
+        axes.plot(size, row["validation"]["loss"], "o", color=color, markerfacecolor=face, markersize=5)
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
