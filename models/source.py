@@ -1,12 +1,14 @@
 """The generated `model.py`: the found network as plain PyTorch that needs torch and safetensors alone."""
 
+import itertools
 import math
 from string import Template
 
 import torch
 
-from models.network import Network
-from spec.graph import Activation, Node
+from models.network import Network, reads
+from models.ops import OPS, Constant, UpConv
+from spec.graph import Activation, Graph
 
 _CALL: dict[Activation, str] = {
     "none": "{}",
@@ -33,7 +35,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
-INPUT_SHAPE = $input_shape
+${shapes}INPUT_SHAPE = $input_shape
 OUTPUT_SHAPE = $output_shape
 
 
@@ -84,18 +86,24 @@ def read(path):
     import numpy
     from PIL import Image
 
-    channels, height, width = INPUT_SHAPE
+    channels = INPUT_SHAPE[0]
     image = Image.open(path).convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
-    if image.size != (width, height):
-        sys.exit(f"{path} has {image.size[0]} x {image.size[1]} pixels; this network takes {width} x {height}")
-    pixels = torch.from_numpy(numpy.array(image)).reshape(1, height, width, channels)
+$check    pixels = torch.from_numpy(numpy.array(image)).reshape(1, *image.size[::-1], channels)
     return pixels.permute(0, 3, 1, 2).float() / 255
 
 '''
 
-_RUN_IMAGE_TO_IMAGE = (
-    _READ_IMAGE
-    + '''
+_CHECK_SIZE = """\
+    height, width = INPUT_SHAPE[1:]
+    if image.size != (width, height):
+        sys.exit(f"{path} has {image.size[0]} x {image.size[1]} pixels; this network takes {width} x {height}")
+"""
+
+_ANY_SIZE = """\
+# Images of any height and width are taken; these are the sizes that costs are stated at.
+"""
+
+_RUN_IMAGE_TO_IMAGE = '''
 def run(folder, source, target=None):
     """Run the network on an image file and write the result as an image."""
     if target is None:
@@ -108,11 +116,23 @@ def run(folder, source, target=None):
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(target)
     print(f"wrote {target}")
 '''
-)
 
-_RUN_IMAGE_TO_CLASS = (
-    _READ_IMAGE
-    + '''
+_RUN_ARRAY = '''
+def run(folder, source, target=None):
+    """Run the network on an array, (channels, height, width) in a .npy file, and write the result as another."""
+    if target is None:
+        sys.exit("name the file for the result too: python model.py in.npy out.npy")
+    import numpy
+
+    given = numpy.load(source, allow_pickle=False)
+    if given.ndim != 3 or given.shape[0] != INPUT_SHAPE[0]:
+        sys.exit(f"{source} has shape {given.shape}; this network takes ({INPUT_SHAPE[0]}, height, width)")
+    with torch.no_grad():
+        numpy.save(target, load(folder)(torch.from_numpy(given)[None].float())[0].numpy())
+    print(f"wrote {target}")
+'''
+
+_RUN_IMAGE_TO_CLASS = '''
 def run(folder, source, target=None):
     """Print the class of an image file and its probability."""
     if target is not None:
@@ -121,7 +141,6 @@ def run(folder, source, target=None):
         probabilities = load(folder)(read(source)).softmax(1)[0]
     print(f"class {int(probabilities.argmax())}, probability {float(probabilities.max()):.3f}")
 '''
-)
 
 _RUN_TABLE = '''
 def run(folder, source, target=None):
@@ -139,27 +158,38 @@ def source(network: Network, title: str) -> str:
     """The text of `model.py` for a (shrunk) network; `title` is its first line."""
     graph = network.graph
     kind = _kind(network)
-    names = {node.name: "x" for node in graph.nodes}
-    name = "image" if len(graph.input_shape) == 3 else "x"
-    straight = all(len(node.sources) < 2 for node in graph.nodes)
-    if not straight:
-        names = {node.name: node.name for node in graph.nodes}
-    lines = [f"{names[node.name]} = {_expression(node, names, name, network)}" for node in graph.nodes]
-    out = f"{names[graph.nodes[-1].name]}.reshape(-1, *OUTPUT_SHAPE)"
+    given = "image" if len(graph.input_shape) == 3 else "x"
+    names = _names(graph)
+    lines = []
+    for node in graph.nodes:
+        read = [names[name] for name in reads(node)] or [given]
+        expression = OPS[node.op].emit(node, network.part(node), read)
+        lines.append(f"{names[node.name]} = {_CALL[node.activation].format(expression)}")
+    shape = [graph.input_shape, graph.output_shape]
+    out = names[graph.nodes[-1].name]
+    if graph.takes_any_size:
+        texts = [f"{channels}, height, width" for channels, *_ in shape]
+    else:
+        texts = [", ".join(map(str, one)) for one in shape]
+        out = f"{out}.reshape(-1, *OUTPUT_SHAPE)"
     lines.append(
         f"return {out} * self.output_std + self.output_mean" if network.outputs is not None else f"return {out}"
     )
+    run = _KINDS[kind]
+    if kind in ("image", "class"):
+        run = _READ_IMAGE.replace("$check", "" if graph.takes_any_size else _CHECK_SIZE) + run
     return _FILE.substitute(
         title=title.replace("\\", " ").replace('"', "'"),
-        input_shape=repr(graph.input_shape),
-        output_shape=repr(graph.output_shape),
-        input_text=", ".join(map(str, graph.input_shape)),
-        output_text=", ".join(map(str, graph.output_shape)),
-        input=name,
+        shapes=_ANY_SIZE if graph.takes_any_size else "",
+        input_shape=repr(shape[0]),
+        output_shape=repr(shape[1]),
+        input_text=texts[0],
+        output_text=texts[1],
+        input=given,
         init="\n".join(f"        {line}" for line in _init(network)),
         forward="\n".join(f"        {line}" for line in lines),
-        run=_KINDS[kind],
-        needs="" if kind == "table" else " (and Pillow to run image files)",
+        run=run,
+        needs=_NEEDS[kind],
         usage=_USAGE[kind],
     )
 
@@ -170,12 +200,22 @@ def tensors(network: Network) -> dict[str, torch.Tensor]:
     if network.outputs is not None:
         state |= {"output_mean": network.outputs.mean, "output_std": network.outputs.std}
     for name, layer in network.layers.items():
-        state |= {f"{name}.{key}": value for key, value in layer.state_dict().items()}
+        mark = "_" if isinstance(layer, Constant) else "."
+        state |= {f"{name}{mark}{key}": value for key, value in layer.state_dict().items()}
+        if isinstance(layer, UpConv):  # torch's own has its output channels along dimension 1
+            state[f"{name}.weight"] = layer.weight.transpose(0, 1)
     for name, scalars in network.scalars.items():
         state[f"{name}_scalars"] = scalars
     for name, place in network.places.items():
         state |= {f"{name}_{key}": value for key, value in place.state_dict().items()}
     return {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
+
+
+def _names(graph: Graph) -> dict[str, str]:
+    """A variable for every node: x, unless another node than the next one reads it."""
+    following = {a.name: b.name for a, b in itertools.pairwise(graph.nodes)}
+    elsewhere = {name for node in graph.nodes for name in reads(node) if following[name] != node.name}
+    return {node.name: node.name if node.name in elsewhere else "x" for node in graph.nodes}
 
 
 def _init(network: Network) -> list[str]:
@@ -185,35 +225,16 @@ def _init(network: Network) -> list[str]:
             dtype = "" if value.dtype.is_floating_point else ", dtype=torch.int64"
             lines.append(f'self.register_buffer("{key}", torch.zeros({tuple(value.shape)}{dtype}))')
     for node in network.graph.layers():
-        linear = network.layer(node)
-        lines.append(f"self.{node.name} = nn.Linear({linear.in_features}, {linear.out_features})")
+        declare = OPS[node.op].declare
+        if declare is not None:
+            lines.append(f"self.{node.name} = {declare(network.part(node))}")
     return lines
-
-
-def _expression(node: Node, names: dict[str, str], given: str, network: Network) -> str:
-    sources = [names[s] for s in node.sources]
-    match node.op:
-        case "input":
-            return f"({given} - self.mean) / self.std"
-        case "flatten":
-            return f"{sources[0]}.flatten(1)"
-        case "concat":
-            return f"torch.cat([{', '.join(sources)}], dim=1)"
-        case "linear":
-            return _CALL[node.activation].format(f"self.{node.name}({sources[0]})")
-        case "sum":
-            scaled = [f"self.{node.name}_scalars[{k}] * {names[s]}" for k, s in enumerate(node.scaled)]
-            return " + ".join([*(names[s] for s in node.plain), *scaled])
-        case "place" if node.name in network.places:
-            x, name = sources[0], f"self.{node.name}"
-            sleeping = f"{name}_constant.expand({x}.shape[0], -1)"
-            return f"torch.cat([{x}, {sleeping}], dim=1).index_select(1, {name}_order)"
-        case _:
-            return sources[0]
 
 
 def _kind(network: Network) -> str:
     given, made = network.graph.input_shape, network.graph.output_shape
+    if network.graph.takes_any_size and not {given[0], made[0]} <= {1, 3, 4}:
+        return "array"
     if len(given) != 3 or given[0] not in (1, 3, 4):
         return "table"
     if len(made) == 3:
@@ -221,9 +242,16 @@ def _kind(network: Network) -> str:
     return "class" if math.prod(made) > 1 and network.outputs is None else "table"
 
 
-_KINDS = {"table": _RUN_TABLE, "image": _RUN_IMAGE_TO_IMAGE, "class": _RUN_IMAGE_TO_CLASS}
+_KINDS = {"table": _RUN_TABLE, "image": _RUN_IMAGE_TO_IMAGE, "class": _RUN_IMAGE_TO_CLASS, "array": _RUN_ARRAY}
+_NEEDS = {
+    "table": "",
+    "image": " (and Pillow to run image files)",
+    "class": " (and Pillow to run image files)",
+    "array": " (and NumPy to run .npy files)",
+}
 _USAGE = {
     "table": "python model.py in.csv           run rows of comma-separated numbers, print the outputs",
     "image": "python model.py in.png out.png   run an image, write the result as an image",
     "class": "python model.py in.png           print the class of an image",
+    "array": "python model.py in.npy out.npy   run an array (channels, height, width)",
 }
