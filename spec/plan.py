@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from spec.base import SpecError
 from spec.data import DataShape
 from spec.graph import Graph, macs, parameters
+from spec.images import Crops, crops
 from spec.method import SGD, AdaBreg, Adam, LinBreg, ProxAdam, ProxSGD
 from spec.search import SearchSpec
 from spec.target import Measure, possible
-from spec.task import Classify, output_shape
+from spec.task import is_squared, output_shape
 
 FLOAT = 4  # bytes; the search runs in float32
 RUNTIME = 450 * 2**20  # bytes of a trainer with its libraries, the ONNX exporter's included, before any data
@@ -27,7 +28,8 @@ class Plan:
     """A search that can be run: its graph, the superstructure's size, and the memory that training it takes.
 
     `parameters` and `macs` (of one sample's forward pass) are those of the full superstructure, `possible` the least
-    and the largest size by every measure. `memory_bytes` is an upper estimate.
+    and the largest size by every measure. `memory_bytes` is an upper estimate. `crops` are what a step trains on, None
+    for whole samples.
     """
 
     graph: Graph
@@ -35,11 +37,13 @@ class Plan:
     macs: int
     possible: dict[Measure, tuple[int, int]]
     memory_bytes: int
+    crops: Crops | None = None
 
 
 def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
     """Plan `spec` on `data`; raises SpecError where the parts do not fit each other, the data or `memory_limit`."""
     graph = spec.superstructure.graph(data.shape, output_shape(spec.task, data))
+    squares = crops(spec.budget, spec.task, graph, data)
     count = parameters(graph)
     sizes = possible(graph)
     _check_target(spec, graph, sizes)
@@ -53,7 +57,7 @@ def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
             f"{memory / 2**30:,.1f} GiB, the limit is {memory_limit / 2**30:,.1f} GiB; "
             "narrow the widths or make budget.batch_size smaller",
         )
-    return Plan(graph=graph, parameters=count, macs=macs(graph), possible=sizes, memory_bytes=memory)
+    return Plan(graph=graph, parameters=count, macs=macs(graph), possible=sizes, memory_bytes=memory, crops=squares)
 
 
 def _check_target(spec: SearchSpec, graph: Graph, sizes: dict[Measure, tuple[int, int]]) -> None:
@@ -90,10 +94,10 @@ def _up(share: float) -> float:
 
 
 def _check_comparison(spec: SearchSpec) -> None:
-    if "linear" in (spec.compare or ()) and isinstance(spec.task, Classify):
+    if "linear" in (spec.compare or ()) and not is_squared(spec.task):
         raise SpecError(
             ("compare",),
-            "linear is a closed form of squared losses, and classify has none; leave it out. "
+            f"linear is a closed form of squared losses, and {spec.task.kind} has none; leave it out. "
             "For this task are offered: flat, scaled, geometric, random, scratch",
         )
     if spec.seeds is not None and spec.seed not in (0, spec.seeds[0]):
@@ -102,8 +106,9 @@ def _check_comparison(spec: SearchSpec) -> None:
 
 def _check_method(spec: SearchSpec) -> None:
     how = spec.method
-    if spec.budget.noise_level is not None and isinstance(spec.task, Classify):
-        raise SpecError(("budget", "noise_level"), "the noise level is of a squared loss, and classify has none")
+    if spec.budget.noise_level is not None and not is_squared(spec.task):
+        what = f"the noise level is of a squared loss, and {spec.task.kind} has none"
+        raise SpecError(("budget", "noise_level"), what)
     if isinstance(how, Adam | SGD) and how.lam:
         raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
     if isinstance(how, AdaBreg) and how.depth == "searched":
