@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from models.activation import activation
+from models.activation import Function, activation
 from models.ops import OPS
 from models.ops import Affine as Affine
 from models.ops import Place as Place
@@ -39,7 +39,9 @@ class Network(nn.Module):
             part = OPS[node.op].build(node, sum(widths[source] for source in node.sources))
             if part is not None:
                 (self.layers if node.rule.weighted else self.places)[node.name] = part
-        self._released = _last_reads(graph)
+        held: list[Any] = [self.layers, self.scalars, self.places]
+        self._holders = {name: parts for parts in held for name in parts}
+        self._steps = _steps(graph)
 
     def layer(self, node: Node) -> nn.Linear:
         """The module of a linear layer."""
@@ -58,20 +60,16 @@ class Network(nn.Module):
         """What a node keeps in this network: a module, the scalars of a sum (a tensor), or None."""
         if node.op == "input":
             return self.inputs
-        for parts in (self.layers, self.places, self.scalars):
-            if node.name in parts:
-                return parts[node.name]
-        return None
+        holder = self._holders.get(node.name)
+        return None if holder is None else holder[node.name]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, *input_shape) → (batch, *output_shape)."""
         values: dict[str, torch.Tensor] = {}
-        grouped = self.graph.bias == "grouped"
-        for node in self.graph.nodes:
-            read = [values[name] for name in reads(node)] or [x]
-            value = OPS[node.op].run(node, self.part(node), read)
-            values[node.name] = activation(node.activation, grouped_bias=grouped)(value)
-            for name in self._released[node.name]:
+        for node, sigma, read, last in self._steps:
+            given = [values[name] for name in read] or [x]
+            values[node.name] = sigma(OPS[node.op].run(node, self.part(node), given))
+            for name in last:
                 del values[name]
         out = values[self.graph.nodes[-1].name]
         if out.dim() == 2:
@@ -84,13 +82,18 @@ def reads(node: Node) -> tuple[str, ...]:
     return (*node.sources, node.like) if node.like else node.sources
 
 
-def _last_reads(graph: Graph) -> dict[str, list[str]]:
-    """For every node those that are not needed after it, so that no more of a large image is held than must be."""
+def _steps(graph: Graph) -> list[tuple[Node, Function, tuple[str, ...], tuple[str, ...]]]:
+    """The nodes in order, each with its σ, what it reads, and what of that nothing reads later.
+
+    So no more of a large image is held than must be.
+    """
     last = {name: node.name for node in graph.nodes for name in reads(node)}
-    released: dict[str, list[str]] = {node.name: [] for node in graph.nodes}
-    for name, reader in last.items():
-        released[reader].append(name)
-    return released
+    steps = []
+    for node in graph.nodes:
+        sigma = activation(node.activation, grouped_bias=graph.bias == "grouped")
+        released = tuple(name for name, reader in last.items() if reader == node.name)
+        steps.append((node, sigma, reads(node), released))
+    return steps
 
 
 HEAD = 0.1  # of the head's deviation √(1 / fan_in) in a dense start
