@@ -155,7 +155,7 @@ class Graph(Strict):
         On a tile of an image whose first pixel stands at a multiple of :meth:`stride`, the output is that on the whole
         image wherever the tile's borders inside the image are at least so far away.
         """
-        reach, stride = dict.fromkeys([self.nodes[0].name], 0), self._strides()
+        reach, stride = dict.fromkeys([self.nodes[0].name], 0), self.strides()
         for node in self.nodes[1:]:
             step = stride[node.name]
             farther = {"conv": node.kernel // 2 * step, "upconv": step}.get(node.op, 0)
@@ -166,9 +166,10 @@ class Graph(Strict):
 
     def stride(self) -> int:
         """Pixels of the input from one pixel to the next at the coarsest size."""
-        return max(self._strides().values())
+        return max(self.strides().values())
 
-    def _strides(self) -> dict[str, int]:
+    def strides(self) -> dict[str, int]:
+        """Pixels of the input from one pixel of a node to its next; of a node without pixels those of its source."""
         strides: dict[str, int] = {}
         for node in self.nodes:
             if node.rule.size == "half":
