@@ -101,7 +101,7 @@ def _crop(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def _crop_text(x: str, like: str) -> str:
-    return f"{x}[:, :, :{like}.shape[2], :{like}.shape[3]]"
+    return f"{x}[:, :, : {like}.shape[2], : {like}.shape[3]]"
 
 
 def _pool(node: Node, part: None, values: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -2,10 +2,10 @@
 
 import itertools
 import math
-from string import Template
 
 import torch
 
+from models.generated import ANY_SIZE, CHECK_SIZE, FILE, NEEDS, RUN, TILED, USAGE
 from models.network import Network, reads
 from models.ops import OPS, Constant, UpConv
 from spec.graph import Activation, Graph
@@ -18,146 +18,14 @@ _CALL: dict[Activation, str] = {
     "sigmoid": "torch.sigmoid({})",
 }
 
-_FILE = Template('''\
-"""$title
 
-Found by Bregnas. Needs torch and safetensors alone$needs:
+def source(network: Network, title: str, *, masks: bool = False) -> str:
+    """The text of `model.py` for a (shrunk) network; `title` is its first line.
 
-    python model.py                  replay samples.safetensors, print the largest difference
-    $usage
-"""
-
-import sys
-from pathlib import Path
-
-import torch
-import torch.nn.functional as F
-from safetensors.torch import load_file
-from torch import nn
-
-${shapes}INPUT_SHAPE = $input_shape
-OUTPUT_SHAPE = $output_shape
-
-
-class Network(nn.Module):
-    """(batch, $input_text) -> (batch, $output_text), preprocessing included."""
-
-    def __init__(self):
-        super().__init__()
-$init
-
-    def forward(self, $input):
-$forward
-
-
-def load(folder="."):
-    """The trained network, ready for inference."""
-    network = Network()
-    network.load_state_dict(load_file(Path(folder) / "model.safetensors"))
-    return network.eval()
-
-
-def replay(folder="."):
-    """Largest difference to the outputs that were recorded when the network was exported, and their scale."""
-    samples = load_file(Path(folder) / "samples.safetensors")
-    with torch.no_grad():
-        difference = (load(folder)(samples["input"]) - samples["output"]).abs().max()
-    return float(difference), max(1.0, float(samples["output"].abs().max()))
-
-$run
-
-if __name__ == "__main__":
-    here = Path(__file__).resolve().parent
-    if len(sys.argv) == 1:
-        difference, scale = replay(here)
-        print(f"largest difference to the recorded outputs: {difference:.3g}")
-        sys.exit(0 if difference <= 1e-4 * scale else "the outputs differ from the recorded ones")
-    if len(sys.argv) > 3:
-        sys.exit(__doc__)
-    try:
-        run(here, *sys.argv[1:])
-    except (OSError, ValueError) as error:
-        sys.exit(f"{sys.argv[1:]}: {error}")
-''')
-
-_READ_IMAGE = '''
-def read(path):
-    """An image file as a batch of one, with values in [0, 1]."""
-    import numpy
-    from PIL import Image
-
-    channels = INPUT_SHAPE[0]
-    image = Image.open(path).convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
-$check    pixels = torch.from_numpy(numpy.array(image)).reshape(1, *image.size[::-1], channels)
-    return pixels.permute(0, 3, 1, 2).float() / 255
-
-'''
-
-_CHECK_SIZE = """\
-    height, width = INPUT_SHAPE[1:]
-    if image.size != (width, height):
-        sys.exit(f"{path} has {image.size[0]} x {image.size[1]} pixels; this network takes {width} x {height}")
-"""
-
-_ANY_SIZE = """\
-# Images of any height and width are taken; these are the sizes that costs are stated at.
-"""
-
-_RUN_IMAGE_TO_IMAGE = '''
-def run(folder, source, target=None):
-    """Run the network on an image file and write the result as an image."""
-    if target is None:
-        sys.exit("name the file for the result too: python model.py in.png out.png")
-    from PIL import Image
-
-    with torch.no_grad():
-        output = load(folder)(read(source))[0]
-    pixels = (output.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(target)
-    print(f"wrote {target}")
-'''
-
-_RUN_ARRAY = '''
-def run(folder, source, target=None):
-    """Run the network on an array, (channels, height, width) in a .npy file, and write the result as another."""
-    if target is None:
-        sys.exit("name the file for the result too: python model.py in.npy out.npy")
-    import numpy
-
-    given = numpy.load(source, allow_pickle=False)
-    if given.ndim != 3 or given.shape[0] != INPUT_SHAPE[0]:
-        sys.exit(f"{source} has shape {given.shape}; this network takes ({INPUT_SHAPE[0]}, height, width)")
-    with torch.no_grad():
-        numpy.save(target, load(folder)(torch.from_numpy(given)[None].float())[0].numpy())
-    print(f"wrote {target}")
-'''
-
-_RUN_IMAGE_TO_CLASS = '''
-def run(folder, source, target=None):
-    """Print the class of an image file and its probability."""
-    if target is not None:
-        sys.exit("a classifier writes no image: python model.py in.png")
-    with torch.no_grad():
-        probabilities = load(folder)(read(source)).softmax(1)[0]
-    print(f"class {int(probabilities.argmax())}, probability {float(probabilities.max()):.3f}")
-'''
-
-_RUN_TABLE = '''
-def run(folder, source, target=None):
-    """Run the network on a text file of comma-separated rows and print its outputs."""
-    if target is not None:
-        sys.exit("the outputs are printed: python model.py in.csv")
-    rows = [[float(v) for v in line.split(",")] for line in Path(source).read_text().split()]
-    with torch.no_grad():
-        for row in load(folder)(torch.tensor(rows).reshape(-1, *INPUT_SHAPE)):
-            print(",".join(f"{v:.6g}" for v in row.flatten().tolist()))
-'''
-
-
-def source(network: Network, title: str) -> str:
-    """The text of `model.py` for a (shrunk) network; `title` is its first line."""
-    graph = network.graph
-    kind = _kind(network)
+    `masks` says that the output channels of an image are the classes of its pixels.
+    """
+    graph, kind = network.graph, _kind(network, masks)
+    any_size = graph.takes_any_size
     given = "image" if len(graph.input_shape) == 3 else "x"
     names = _names(graph)
     lines = []
@@ -167,7 +35,7 @@ def source(network: Network, title: str) -> str:
         lines.append(f"{names[node.name]} = {_CALL[node.activation].format(expression)}")
     shape = [graph.input_shape, graph.output_shape]
     out = names[graph.nodes[-1].name]
-    if graph.takes_any_size:
+    if any_size:
         texts = [f"{channels}, height, width" for channels, *_ in shape]
     else:
         texts = [", ".join(map(str, one)) for one in shape]
@@ -175,12 +43,12 @@ def source(network: Network, title: str) -> str:
     lines.append(
         f"return {out} * self.output_std + self.output_mean" if network.outputs is not None else f"return {out}"
     )
-    run = _KINDS[kind]
-    if kind in ("image", "class"):
-        run = _READ_IMAGE.replace("$check", "" if graph.takes_any_size else _CHECK_SIZE) + run
-    return _FILE.substitute(
+    run = RUN[kind].replace("$check", "" if any_size else CHECK_SIZE)
+    if any_size:
+        run = TILED + run.replace("load(folder)(", "tiled(load(folder), ")
+    return FILE.substitute(
         title=title.replace("\\", " ").replace('"', "'"),
-        shapes=_ANY_SIZE if graph.takes_any_size else "",
+        sizes=ANY_SIZE.format(graph.reach(), graph.stride()) if any_size else "",
         input_shape=repr(shape[0]),
         output_shape=repr(shape[1]),
         input_text=texts[0],
@@ -189,8 +57,8 @@ def source(network: Network, title: str) -> str:
         init="\n".join(f"        {line}" for line in _init(network)),
         forward="\n".join(f"        {line}" for line in lines),
         run=run,
-        needs=_NEEDS[kind],
-        usage=_USAGE[kind],
+        needs=NEEDS[kind],
+        usage=USAGE[kind],
     )
 
 
@@ -231,27 +99,13 @@ def _init(network: Network) -> list[str]:
     return lines
 
 
-def _kind(network: Network) -> str:
+def _kind(network: Network, masks: bool) -> str:
     given, made = network.graph.input_shape, network.graph.output_shape
-    if network.graph.takes_any_size and not {given[0], made[0]} <= {1, 3, 4}:
-        return "array"
-    if len(given) != 3 or given[0] not in (1, 3, 4):
-        return "table"
-    if len(made) == 3:
-        return "image"
-    return "class" if math.prod(made) > 1 and network.outputs is None else "table"
-
-
-_KINDS = {"table": _RUN_TABLE, "image": _RUN_IMAGE_TO_IMAGE, "class": _RUN_IMAGE_TO_CLASS, "array": _RUN_ARRAY}
-_NEEDS = {
-    "table": "",
-    "image": " (and Pillow to run image files)",
-    "class": " (and Pillow to run image files)",
-    "array": " (and NumPy to run .npy files)",
-}
-_USAGE = {
-    "table": "python model.py in.csv           run rows of comma-separated numbers, print the outputs",
-    "image": "python model.py in.png out.png   run an image, write the result as an image",
-    "class": "python model.py in.png           print the class of an image",
-    "array": "python model.py in.npy out.npy   run an array (channels, height, width)",
-}
+    drawable = (1, 3, 4)
+    if len(given) != 3 or given[0] not in drawable:
+        return "array" if network.graph.takes_any_size else "table"
+    if len(made) != 3:
+        return "class" if math.prod(made) > 1 and network.outputs is None else "table"
+    if masks:
+        return "mask"
+    return "image" if made[0] in drawable else "array"

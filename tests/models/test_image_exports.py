@@ -80,8 +80,8 @@ for key in [k for k in given if k.startswith("x")]:
 """
 
 
-def written(network: Network, folder) -> None:
-    (folder / "model.py").write_text(source.source(network, "a U-Net"))
+def written(network: Network, folder, **how) -> None:
+    (folder / "model.py").write_text(source.source(network, "a U-Net", **how))
     save_file(source.tensors(network), folder / "model.safetensors")
 
 
@@ -130,3 +130,40 @@ def test_channels_that_are_no_image_are_run_from_arrays(tmp_path):
     )
     assert refused.returncode == 1
     assert "this network takes (2, height, width)" in refused.stderr
+
+
+def test_the_generated_file_writes_masks(tmp_path):
+    for classes, values in ((2, {0, 255}), (3, {0, 1, 2})):
+        network = filled(Unet(kind="unet", levels=2, base=3).graph((1, 8, 8), (classes, 8, 8)), 3, torch.float32)
+        written(network, tmp_path, masks=True)
+        pixels = np.random.default_rng(0).integers(0, 256, (19, 30), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in.png")
+        subprocess.run([sys.executable, "model.py", "in.png", "mask.png"], cwd=tmp_path, check=True)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(pixels)[None, None].float() / 255)[0].argmax(0).numpy()
+        made = np.array(Image.open(tmp_path / "mask.png"))
+        assert set(np.unique(made)) <= values
+        assert (made == expected * (255 if classes == 2 else 1)).mean() > 0.99
+
+
+def test_the_generated_file_runs_large_images_in_tiles_with_the_same_result(tmp_path):
+    network = found("bilinear")
+    written(network, tmp_path)
+    assert f"REACH, STRIDE = {network.graph.reach()}, 8" in (tmp_path / "model.py").read_text()
+    x = torch.randn(1, 1, 410, 323)
+    with torch.no_grad():
+        save_file({"x": x, "y": network(x)}, tmp_path / "sizes.safetensors")
+    script = (
+        "import model, torch; from safetensors.torch import load_file; s = load_file('sizes.safetensors');"
+        "n = model.load(); torch.set_grad_enabled(False); seen = [];"
+        "n.register_forward_hook(lambda module, given, made: seen.append(given[0].shape[2] * given[0].shape[3]));"
+        "print(float((model.tiled(n, s['x'], 128) - s['y']).abs().max()), len(seen), max(seen))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, env={"PATH": ""}
+    )
+    assert run.returncode == 0, run.stderr
+    difference, runs, largest = map(float, run.stdout.split())
+    assert difference <= 1e-4
+    assert runs > 3
+    assert largest < 410 * 323 / 2
