@@ -122,7 +122,7 @@ def test_skips_at_zero_are_gone_and_so_is_a_sum_without_any():
     assert small.graph["hidden3"].sources == ("hidden2",)
     assert small.graph["stream3"].sources == ("hidden3", "hidden1")
     assert small.graph["stream4"].sources == ("hidden4", "stream3")
-    third, fourth = (float(network.scalars[name][k]) for name, k in (("stream3", 0), ("stream4", 2)))
+    third, fourth = (float(network.scalars[name][k].detach()) for name, k in (("stream3", 0), ("stream4", 2)))
     assert connections(small) == [("hidden1", "hidden3", third), ("hidden3", "hidden4", fourth)]
     x = torch.randn(7, 1, 2, 3, dtype=torch.float64)
     layers = {name: (layer.weight, layer.bias) for name, layer in network.layers.items()}

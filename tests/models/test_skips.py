@@ -9,7 +9,7 @@ from models.groups import active_counts, active_masks, connections, in_use, para
 from models.groups import sparse_start_ as start_
 from models.network import Network
 from models.shrink import shrink
-from spec import Target, macs, parameters
+from spec import Target, macs, parameters, possible
 from spec.method import AdaBreg, LinBreg
 from spec.mlp import Mlp
 from worker.optimizers import optimizer
@@ -17,7 +17,7 @@ from worker.optimizers import optimizer
 from .networks import stream_graph
 
 STEPS = 400
-METHODS = [AdaBreg(lr=5e-3), LinBreg(optimizer="linbreg", lr=0.2)]
+METHODS = [AdaBreg(lr=5e-3, skip_lam=1.0), LinBreg(optimizer="linbreg", lr=0.2, skip_lam=1.0)]
 
 
 @pytest.mark.parametrize("bias", ["grouped", "free"])
@@ -102,6 +102,16 @@ def test_a_size_is_kept_with_skips_counted_and_the_neurons_of_the_stream_move_as
     assert parameters(small.graph) == sum(param.numel() for param in small.parameters())
     x = torch.randn(64, 1, 2, 3)
     torch.testing.assert_close(small(x), network(x), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("measure", ["parameters", "macs"])
+def test_the_smallest_target_has_room_for_every_scalar(measure):
+    graph = stream_graph(20, "grouped")
+    least, _ = possible(graph)[measure]
+    network = searched(AdaBreg(lr=5e-3, skip_lam=0.0), graph, *identity(0), Target(**{measure: least}))
+    assert set(active_counts(network).values()) == {1}
+    assert len(connections(network)) == 6, "with λ = 0 all are awake"
+    assert Target(**{measure: least}).size(shrink(network).graph) == least
 
 
 def test_sizes_of_a_superstructure_are_counted_by_hand():

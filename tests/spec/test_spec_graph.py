@@ -73,7 +73,7 @@ def test_sums_tie_their_operands_to_one_index_set_whichever_way_they_are_chained
     assert graph.index_sets() == [("a", "b", "c", "d", "e"), ("f",)]
     assert graph["all"].plain == ("e", "bd")
     assert graph["all"].scaled == ("ca",)
-    kept = kept_indices(graph, dict.fromkeys("abcde", [0, 2]))
+    kept = kept_indices(graph, {name: [0, 2] for name in "abcde"})
     assert kept["all"] == kept["bd"] == [0, 2]
     assert kept_counts(graph, dict.fromkeys("abcde", 2))["all"] == 2
 
