@@ -7,6 +7,7 @@ import torch
 
 from linbreg import GroupL1, sparse_rows_
 from models.network import Network
+from models.ops import OPS
 from spec.graph import Node, kept_counts, used
 
 
@@ -106,7 +107,7 @@ def sparse_start_(
                 weight,
                 bias,
                 density=1.0 if tied else density,
-                scale=gain * scale,
+                scale=gain * scale * OPS[node.op].gain,
                 generator=generator,
                 bias_form=graph.bias,
             )

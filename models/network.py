@@ -112,7 +112,7 @@ def he_(network: Network, generator: torch.Generator) -> Network:
             rows["bias"].zero_()
             if "weight" in rows:
                 weight = rows["weight"]
-                gain = HEAD if node is layers[-1] else math.sqrt(2.0)
+                gain = HEAD if node is layers[-1] else math.sqrt(2.0) * OPS[node.op].gain
                 draw = torch.randn(weight.shape, generator=generator)
                 weight.copy_(draw * (gain / math.sqrt(weight[0].numel())))
         for scalars in network.scalars.values():

@@ -1,5 +1,6 @@
 """What the operations of the graph of groups compute: to build, to run, and to write down. A new one is one entry."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,8 @@ class Op:
     build: Callable[[Node, int], nn.Module | None] = lambda node, entries: None
     """From the node and the number of entries of its sources."""
     declare: Callable[[Any], str] | None = None
+    gain: float = 1.0
+    """Factor on He's deviation of a group's weights at the start."""
 
 
 def _crop(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
@@ -175,6 +178,7 @@ OPS: Mapping[Name, Op] = {
         run=lambda node, part, values: _crop(part(values[0]), values[1]),
         emit=lambda node, part, names: _crop_text(_call(node, part, names), names[1]),
         declare=lambda part: f"nn.ConvTranspose2d({part.weight.shape[1]}, {part.weight.shape[0]}, 2, stride=2)",
+        gain=math.sqrt(2.0),  # a value sums a quarter of its group (2), and no σ halves its variance (√½)
     ),
     "constant": Op(
         build=lambda node, entries: Constant(node.width),

@@ -260,3 +260,13 @@ def test_a_dense_start_of_a_unet_passes_the_image_at_its_own_size():
     with torch.no_grad():
         out = network(torch.randn(8, 1, 32, 32, generator=torch.Generator().manual_seed(1)))
     assert 0.01 < float(out.std()) < 0.3
+
+
+def test_a_dense_start_of_a_transposed_convolution_keeps_the_variance_of_what_it_doubles():
+    graph = Unet(kind="unet", levels=2, base=64, up="transposed").graph(GREY, GREY)
+    network = he_(Network(graph), torch.Generator().manual_seed(0))
+    doubled = network.layers["grow1"]
+    with torch.no_grad():
+        out = doubled(torch.randn(8, 128, 16, 16, generator=torch.Generator().manual_seed(1)))
+    assert out.shape == (8, 64, 32, 32)
+    assert float(out.var()) == pytest.approx(1.0, rel=0.05)
