@@ -1,5 +1,7 @@
 """Convolutions on the graph of groups: a U-Net shrinks to the same function at every size, all of its costs counted."""
 
+from statistics import median
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -274,15 +276,17 @@ def test_a_dense_start_of_a_transposed_convolution_keeps_the_variance_of_what_it
 
 def test_only_with_the_live_fan_in_does_a_sparse_start_pass_the_image_down_all_levels():
     graph = Unet(kind="unet", levels=4, base=32).graph(GREY, GREY)
-    left = {}
-    for live in (False, True):
-        network = Network(graph)
-        sparse_start_(network, density=0.05, scale=1.0, generator=torch.Generator().manual_seed(0), live_fan_in=live)
-        bottom = network.layers["down4_2"]
-        awake, seen = (bottom.weight != 0).flatten(1).any(1), []
-        bottom.register_forward_hook(lambda module, given, made, to=seen: to.append(made))
-        with torch.no_grad():
-            network(image(network, (32, 32), torch.float32))
-        left[live] = float(seen[0][:, awake].square().mean().sqrt())
-    assert left[False] < 0.05
-    assert 0.5 < left[True] < 8
+    left = {False: [], True: []}
+    for live, values in left.items():
+        for seed in range(7):
+            network = Network(graph)
+            generator = torch.Generator().manual_seed(seed)
+            sparse_start_(network, density=0.05, scale=1.0, generator=generator, live_fan_in=live)
+            bottom = network.layers["down4_2"]
+            awake, seen = (bottom.weight != 0).flatten(1).any(1), []
+            bottom.register_forward_hook(lambda module, given, made, to=seen: to.append(made))
+            with torch.no_grad():
+                network(image(network, (32, 32), torch.float32, seed))
+            values.append(float(seen[0][:, awake].square().mean().sqrt()))
+    assert median(left[False]) < 0.05
+    assert 0.5 < median(left[True]) < 8
