@@ -1,6 +1,6 @@
 """Reads a zip of images: all in one folder, a folder a class, or `image/` with `label/` for pairs and masks.
 
-A label is a mask where it is grey with few values (`datasets.masks`), else an image.
+A label is a mask where its values are classes (`datasets.masks`), else an image; in `mask/` it must be a mask.
 """
 
 import zipfile
@@ -83,10 +83,11 @@ def _pairs(opened: zipfile.ZipFile, found: Sequence[Member], max_bytes: int) -> 
     y = _stack(opened, [labels[stem] for stem in stems], max_bytes // 2, as_labels=True)
     _check_partners(x, y, [(images[stem], labels[stem]) for stem in stems])
     where = next(iter(labels.values())).folder
-    mask = masks.classes(y.x[:, 0], f"{where}/", surely=where.lower() in MASKS) if y.x.shape[1] == 1 else None
-    read_as = "images" if mask is None else f"masks of {int(mask.max()) + 1} classes"
-    partners = inputs(y.x) if mask is None else mask
-    said = (f"{where}/ was read as {read_as}", *x.said, *(f"{where}/: {words}" for words in y.said))
+    mask = masks.classes(y.x[:, 0]) if y.x.shape[1] == 1 else "they have colours"
+    if isinstance(mask, str) and where.lower() in MASKS:
+        raise masks.refusal(f"{where}/", mask)
+    partners = inputs(y.x) if isinstance(mask, str) else mask
+    said = (masks.read_as(partners, f"{where}/"), *x.said, *(f"{where}/: {words}" for words in y.said))
     return Images(inputs(x.x), partners, x.sizes, None, said)
 
 

@@ -18,29 +18,28 @@ _SHOWN: Final = 5
 Mask = NDArray[np.uint8]
 
 
-def classes(values: NDArray[Any], what: str, *, surely: bool = False) -> Mask | None:
-    """The classes of each pixel of `values` (N, H, W), booleans or whole numbers; `what` names them to people.
-
-    None where there are too many values for classes, so that these are images; `surely` says that they are not.
-    Raises `DataInvalid` where the values are few but no classes, or only one.
-    """
+def classes(values: NDArray[Any]) -> Mask | str:
+    """The classes of each pixel of `values` (N, H, W), booleans or whole numbers; or in words why they are none."""
     found = np.unique(values)
     if len(found) > MOST_CLASSES:
-        if surely:
-            raise DataInvalid(
-                f"{what} holds {len(found):,} different values, at most {MOST_CLASSES} classes; {_ADVICE}"
-            )
-        return None
+        return f"{len(found):,} different values are too many for classes, of which there are at most {MOST_CLASSES}"
     if len(found) == 1:
-        raise DataInvalid(f"every pixel of {what} is {found[0]}; there is nothing to tell apart")
+        return f"every pixel is {found[0]}"
     top = np.iinfo(values.dtype).max if values.dtype.kind in "iu" else 1
     if found.tolist() == [0, top]:
         return np.ascontiguousarray(values == top).astype(np.uint8)
     if found.tolist() != list(range(len(found))):
         shown = ", ".join(str(value) for value in found[:_SHOWN])
-        more = f" … {found[-1]}" if len(found) > _SHOWN else ""
-        raise DataInvalid(f"{what} holds the values {shown}{more}, which are no classes; {_ADVICE}")
+        return f"the values {shown}{f' … {found[-1]}' if len(found) > _SHOWN else ''} are no classes 0 … K-1"
     return np.ascontiguousarray(values).astype(np.uint8)
+
+
+def refusal(where: str, why: str) -> DataInvalid:
+    """What to say of masks that are none."""
+    return DataInvalid(
+        f"{where} holds no masks: {why}; number the classes 0 … K-1 without gaps, or paint two with 0 and 255, and "
+        "save them without loss (PNG, not JPEG); there is no value for pixels to be ignored"
+    )
 
 
 def partners(y: NDArray[Any], x: Inputs) -> Answers:
@@ -51,11 +50,13 @@ def partners(y: NDArray[Any], x: Inputs) -> Answers:
     if x.ndim != 4 or brought.shape[2:] != x.shape[2:]:
         raise DataInvalid(f"y has the shape {y.shape}, x {x.shape}: an image and its partner have one height and width")
     numbers = brought.shape[1] == 1 and brought.dtype.kind in "biu"
-    mask = classes(brought[:, 0], "y") if numbers else None
-    return mask if mask is not None else inputs(y, "y")
+    mask = classes(brought[:, 0]) if numbers else ""
+    return inputs(y, "y") if isinstance(mask, str) else mask
 
 
-_ADVICE: Final = (
-    "number the classes 0 … K-1 without gaps, or paint two with 0 and 255, and save masks without loss (PNG, not "
-    "JPEG); there is no value for pixels to be ignored"
-)
+def read_as(y: Answers, where: str) -> str:
+    """How partners were read, in words for people."""
+    if y.ndim == 3:
+        return f"{where} was read as masks of {int(y.max()) + 1} classes"
+    why = classes(y[:, 0]) if y.shape[1] == 1 and y.dtype == np.uint8 else ""
+    return f"{where} was read as images" + (f": {why}" if isinstance(why, str) and why else "")

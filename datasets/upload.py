@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from datasets import archive, idx, image_zip, npz
+from datasets import archive, idx, image_zip, masks, npz
 from datasets.dataset import Dataset
 from datasets.errors import DataInvalid, refusing
 from datasets.layout import MAX_BYTES, Answers, Inputs, inputs
@@ -47,7 +47,9 @@ def read(path: Path, name: str, max_bytes: int = MAX_BYTES) -> Upload:
                 "an npz with x and y"
             )
         return Upload(kind, _split(name, inputs(values)), None, ())
-    return Upload(kind, _split(name, *npz.read_all(path, max_bytes)), None, ())
+    dataset = _split(name, *npz.read_all(path, max_bytes))
+    said = (masks.read_as(dataset.y, "y"),) if dataset.y is not None and dataset.y.ndim > 2 else ()
+    return Upload(kind, dataset, None, said)
 
 
 def recognise(path: Path) -> Format:

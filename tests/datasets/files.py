@@ -162,15 +162,16 @@ HOSTILE = {
     "pairs of different sizes": (
         lambda: zipped({**pngs(3, "image/{}.png"), **{f"label/{n}.png": png(n, (9, 8)) for n in range(3)}}),
         "3 labels have another size than their image: image/0.png has 8×8 pixels, label/0.png 8×9"),
-    "masks of no classes": (lambda: pairs(lambda n: grid(n) % 3 * 100), r"label/ holds the values 0, 100, 200, which"),
-    "masks with a value to ignore": (lambda: pairs(lambda n: np.where(grid(n) > 250, 255, 1)), "values 1, 255, which"),
-    "masks of one class": (lambda: pairs(lambda n: grid(n) * 0), "every pixel of label/ is 0"),
-    "masks that lost their values": (lambda: pairs(grid, "mask"), "mask/ holds 239 different values, at most 32"),
+    "masks of no classes": (
+        lambda: pairs(lambda n: grid(n) % 3 * 100, "mask"), "mask/ holds no masks: the values 0, 100, 200 are no"),
+    "masks with a value to ignore": (
+        lambda: pairs(lambda n: np.where(grid(n) > 250, 255, grid(n) % 2), "mask"), "values 0, 1, 255 are no classes"),
+    "masks of classes from 1": (lambda: pairs(lambda n: grid(n) % 2 + 1, "masks"), "the values 1, 2 are no classes"),
+    "masks of one class": (lambda: pairs(lambda n: grid(n) * 0, "mask"), "every pixel is 0"),
+    "masks that lost their values": (lambda: pairs(grid, "mask"), "239 different values are too many for classes"),
+    "masks in colour": (lambda: pairs(lambda n: pixels(8, 8, 3), "mask"), "mask/ holds no masks: they have colours"),
     "partners of another size in an npz": (
         lambda: npz(x=pixels(10, 8, 8), y=pixels(10, 8, 9)), "an image and its partner have one height and width"),
-    "masks of no classes in an npz": (
-        lambda: npz(x=pixels(10, 8, 8), y=pixels(10, 8, 8) % 2 * 7), "values 0, 7, which are no classes"),
-    "masks of classes from 1": (lambda: pairs(lambda n: grid(n) % 2 + 1), "values 1, 2, which"),
     "sizes that do not fit": (lambda: npz(x=pixels(10, 8, 8), sizes=np.full((10, 2), 9)), "sizes is int64"),
     "one image": (lambda: zipped(pngs(1)), "holds one sample; at least 3"),
     "one image, not zipped": (png, "is a PNG image; send"),

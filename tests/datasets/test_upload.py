@@ -187,7 +187,20 @@ def test_pairs_of_images(checked):
 
     assert said["pairs"] == of_arrays["pairs"] == {"kind": "image", "channels": 3, "classes": None}
     assert said["warnings"] == ["label/ was read as images"]
+    assert of_arrays["warnings"] == ["y was read as images"]
     np.testing.assert_array_equal(data.y, np.stack([colour(n).transpose(2, 0, 1) for n in range(10)]))
+
+
+def test_what_has_few_values_that_are_no_classes_is_an_image_and_said_to_be(checked):
+    said, data = checked(pairs(lambda n: grey(n) % 3 * 100))
+    of_arrays, same = checked(
+        npz(x=np.stack([grey(n) for n in range(10)]), y=np.stack([grey(n) % 3 * 100 for n in range(10)]))
+    )
+
+    assert said["pairs"] == of_arrays["pairs"] == {"kind": "image", "channels": 1, "classes": None}
+    assert said["warnings"] == ["label/ was read as images: the values 0, 100, 200 are no classes 0 … K-1"]
+    assert of_arrays["warnings"] == ["y was read as images: the values 0, 100, 200 are no classes 0 … K-1"]
+    assert data.fingerprint == same.fingerprint
 
 
 def test_images_of_different_sizes_keep_theirs(checked):
