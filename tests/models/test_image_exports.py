@@ -52,6 +52,18 @@ def test_onnx_runtime_agrees_at_any_size_and_batch(kind):
         assert np.abs(given - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
 
 
+def test_a_network_whose_costs_are_stated_at_small_images_is_exported_for_all():
+    network = filled(Unet(kind="unet", levels=4, base=2).graph((1, 8, 8), (1, 8, 8)), 7, torch.float32).eval()
+    session = onnxruntime.InferenceSession(onnx.export(network, {}))
+    assert session.get_inputs()[0].shape == ["batch", 1, "height", "width"]
+    for size in ((8, 8), (1, 1), (29, 50)):
+        x = torch.randn(3, 1, *size)
+        (given,) = session.run(None, {"input": x.numpy()})
+        with torch.no_grad():
+            expected = network(x).numpy()
+        assert np.abs(given - expected).max() <= 1e-4 * max(1.0, np.abs(expected).max())
+
+
 def test_onnx_runtime_agrees_with_a_convnet():
     graph = Convnet(kind="convnet", channels=[6, 5], hidden=[7], kernel=5, pool="average").graph((2, 11, 14), (3,))
     network = filled(graph, 1, torch.float32)
