@@ -1,12 +1,16 @@
 """Which part of an image does a training step see, and which networks can be trained on images of these sizes?"""
 
 from dataclasses import dataclass
+from typing import Final
 
 from spec.base import SpecError
 from spec.data import DataShape
 from spec.graph import Graph
 from spec.method import Budget
 from spec.task import Deblur, SuperResolve, Task
+
+TILE_PIXELS: Final = 1 << 18
+"""Of what a network of any image size is run on at once, where it is judged on whole images: 512 × 512."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """What a search amounts to, by closed form: sizes, memory, and whether it can be run at all."""
 
+import math
 from dataclasses import dataclass
 
 from spec.base import SpecError
 from spec.data import DataShape
 from spec.graph import Graph, macs, parameters
-from spec.images import Crops, crops
+from spec.images import TILE_PIXELS, Crops, crops
 from spec.method import SGD, AdaBreg, Adam, LinBreg, ProxAdam, ProxSGD
 from spec.search import SearchSpec
 from spec.target import Measure, possible
@@ -49,7 +50,7 @@ def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
     _check_target(spec, graph, sizes)
     _check_comparison(spec)
     _check_method(spec)
-    memory = _memory(spec, graph, data, count)
+    memory = _memory(spec, graph, data, count, squares)
     if memory > memory_limit:
         raise SpecError(
             ("superstructure", "widths"),
@@ -143,7 +144,7 @@ def _check_depth(spec: SearchSpec) -> None:
         )
 
 
-def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:
+def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int, squares: Crops | None) -> int:
     """The larger of two moments: the search, and the end, when all that was trained is exported."""
     found = count
     if spec.target is not None and spec.target.measure == "parameters":
@@ -153,6 +154,15 @@ def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:
     widest = max(node.width for node in graph.nodes)
     closed_form = 7 * 8 * widest**2 if "linear" in spec.rivals and widest <= 4096 else 0
     ending = (_EXPORT_COPIES + _PATH_COPIES + kept) * found
-    entries = sum(node.width for node in graph.nodes)
-    activations = 3 * FLOAT * entries * spec.budget.batch_size  # before and after σ, and the gradient
+    seen = graph if squares is None else graph.at(squares.side, squares.side)
+    activations = 3 * FLOAT * _entries(seen) * spec.budget.batch_size  # before and after σ, and the gradient
+    if graph.takes_any_size:  # whole images are run in tiles
+        tiles = TILE_PIXELS / math.prod(graph.input_shape[1:])
+        activations = max(activations, round(2 * FLOAT * _entries(graph) * tiles))
     return RUNTIME + max(FLOAT * searching, FLOAT * ending, closed_form) + activations + data.bytes
+
+
+def _entries(graph: Graph) -> int:
+    """Numbers that the nodes of a network hold for one sample, at every pixel."""
+    sizes = graph.sizes()
+    return sum(node.width * math.prod(sizes[node.name]) for node in graph.nodes)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from spec import Graph
-
-PIXELS = 1 << 18  # of all that is run at once: 512 × 512
+from spec.images import TILE_PIXELS
 
 Run = Callable[[torch.Tensor], torch.Tensor]
 
@@ -23,7 +22,7 @@ class Tiling:
 
     reach: int
     stride: int = 1
-    pixels: int = PIXELS
+    pixels: int = TILE_PIXELS
 
     @property
     def margin(self) -> int:
