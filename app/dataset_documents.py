@@ -1,5 +1,6 @@
 """What does the API say of a data set? One document for those of the catalogue and the uploaded ones."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -19,10 +20,20 @@ class ValueRange(BaseModel):
 
 
 class Pairs(BaseModel):
-    """What came in `label/`, one for each image; kept for tasks that are not offered yet."""
+    """What goes with every image: an image of so many channels, or a mask of so many classes (0 … K-1)."""
 
     kind: Literal["mask", "image"]
-    shape: list[int]
+    channels: int
+    classes: int | None
+
+
+class Sizes(BaseModel):
+    """The sizes (height, width) of images that differ; each number over all of them."""
+
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    in_training: bool
+    """Whether the training images differ among themselves."""
 
 
 class DataSet(BaseModel):
@@ -42,7 +53,9 @@ class DataSet(BaseModel):
     """What was uploaded: `npz`, `idx` or `images`."""
     kind: Literal["image", "table"] | None
     shape: list[int] | None
-    """Of one sample: (channels, height, width) or (features)."""
+    """Of one sample: (channels, height, width) or (features); of images that differ, of the largest in training."""
+    sizes: Sizes | None
+    """Set where images differ in size."""
     classes: int | None
     targets: int | None
     count: int | None
@@ -76,13 +89,14 @@ def of_catalogue(listed: Listed) -> DataSet:
         format=None,
         kind=known and known.kind,
         shape=known and list(known.shape),
+        sizes=known and known.sizes and Sizes(**asdict(known.sizes)),
         classes=known and known.classes,
         targets=known and known.targets,
         count=known and known.count,
         splits=known and dict(known.splits),
         range=None,
         labels=None,
-        pairs=None,
+        pairs=known and known.pairs and Pairs(**asdict(known.pairs)),
         warnings=[],
         fingerprint=None,
         size=None,
@@ -94,7 +108,9 @@ def of_catalogue(listed: Listed) -> DataSet:
 
 def of_upload(row: Row, *, with_previews: bool) -> DataSet:
     """The document of an uploaded set."""
-    said: dict[str, Any] = {key: value for key, value in row.description.items() if key != "previews"}
+    said: dict[str, Any] = {"sizes": None} | {k: v for k, v in row.description.items() if k != "previews"}
+    if said["pairs"] is not None and "channels" not in said["pairs"]:  # as an older version wrote it
+        said["pairs"] = None
     return DataSet(
         id=row.id,
         name=row.name,

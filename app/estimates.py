@@ -1,6 +1,7 @@
 """What would a search amount to on this server? And may it be run at all?"""
 
 import math
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -8,7 +9,7 @@ from app import schemas
 from app.problems import Refusal, invalid
 from app.service import Service
 from datasets import DataError, Description, describe
-from spec import DataShape, Plan, SearchSpec, SpecError, plan
+from spec import DataShape, Pairs, Plan, SearchSpec, Sizes, SpecError, plan
 from store import datasets, searches
 from store.database import read
 from store.errors import NotFound
@@ -53,7 +54,11 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
 
 
 def _seconds(spec: SearchSpec, plan: Plan, epochs: schemas.EstimatedEpochs, samples: int) -> float:
-    arithmetic = samples * _FLOPS_OF_A_MAC * plan.macs / _FLOPS
+    macs: float = plan.macs
+    if plan.crops is not None:
+        samples *= plan.crops.per_image
+        macs *= plan.crops.side**2 / math.prod(plan.graph.input_shape[1:])
+    arithmetic = samples * _FLOPS_OF_A_MAC * macs / _FLOPS
     overhead = math.ceil(samples / spec.budget.batch_size) * _STEP_S
     share = _FOUND
     if spec.target is not None:
@@ -114,7 +119,20 @@ def _uploaded(dataset_id: str, service: Service, tenant: str) -> Description:
         splits=said["splits"],
         value_range=(0.0, 1.0) if said["kind"] == "image" else None,
         source="uploaded",
+        sizes=_sizes(said.get("sizes")),
+        pairs=_pairs(said.get("pairs")),
     )
+
+
+def _sizes(said: dict[str, Any] | None) -> Sizes | None:
+    if said is None:
+        return None
+    return Sizes(tuple(said["smallest"]), tuple(said["largest"]), said["in_training"])
+
+
+def _pairs(said: dict[str, Any] | None) -> Pairs | None:
+    # Pairs that an older version checked are not read again: they say no channels.
+    return None if said is None or "channels" not in said else Pairs(**said)
 
 
 def _unknown(dataset_id: str) -> Refusal:
@@ -128,9 +146,18 @@ def _planned(spec: SearchSpec, service: Service, data: Description) -> Plan:
         classes=data.classes,
         targets=data.targets,
         count=data.splits["train"],
-        bytes=_FLOAT * data.count * math.prod(data.shape),
+        bytes=_bytes(data),
+        sizes=data.sizes,
+        pairs=data.pairs,
     )
     try:
         return plan(spec, shape, service.settings.memory_limit)
     except SpecError as error:
         raise invalid([(error.loc, error.message)]) from error
+
+
+def _bytes(data: Description) -> int:
+    """What a set takes in memory at most, partners and the canvas of images of different sizes included."""
+    extent = data.shape[1:] if data.sizes is None else data.sizes.largest
+    channels = data.shape[0] + (0 if data.pairs is None else data.pairs.channels)
+    return _FLOAT * data.count * channels * math.prod(extent)

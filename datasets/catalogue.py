@@ -12,6 +12,7 @@ from typing import Protocol
 from datasets.dataset import Dataset, Description
 from datasets.errors import LONGEST_NAME, DataError, DataSetUnknown
 from datasets.folders import FOLDERS
+from datasets.image_folders import IMAGE_FOLDERS
 from datasets.packaged import PACKAGED
 
 
@@ -43,7 +44,7 @@ class Listed:
         return self.description is not None
 
 
-_ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (*PACKAGED, *FOLDERS)}
+_ENTRIES: dict[str, Entry] = {entry.name: entry for entry in (*PACKAGED, *FOLDERS, *IMAGE_FOLDERS)}
 
 
 def names() -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from datasets.errors import DataInvalid
 from datasets.layout import Answers, Inputs
-from datasets.splits import NAMES, Indices
+from datasets.splits import NAMES, TRAIN, Indices
+from spec.data import Pairs, Sizes
 
 Kind = Literal["image", "table"]
 
@@ -22,7 +23,8 @@ class Description:
 
     `shape` is one sample's: (C, H, W) or (F,). `classes` counts labels, `targets` counts regression targets; both
     are None where there are no answers. `value_range` is what `Dataset.batch` gives, None for a table.
-    `source` names origin and licence.
+    `source` names origin and licence. `sizes` is set where images differ in size, and `shape` then has the largest
+    height and width of the training images; `pairs` where every image has a partner or a mask.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Description:
     splits: Mapping[str, int]
     value_range: tuple[float, float] | None
     source: str
+    sizes: Sizes | None = None
+    pairs: Pairs | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +46,12 @@ class Dataset:
 
     x: images as uint8 or float32 in memory order (N, C, H, W), or a table as float32 (N, F).
        uint8 pixels stand for value / 255; float32 pixels lie in [0, 1].
-    y: labels as int64 (N,), targets as float32 (N, T), or None.
+    y: labels as int64 (N,), targets as float32 (N, T), images as x has them (N, C', H, W), masks of classes as uint8
+       (N, H, W), or None.
     splits: indices (int64) for each of `train`, `validation`, `test`; no sample is in two of them.
-    fingerprint: sha256 over dtypes, shapes and bytes of x, y and the splits; the name is not in it.
+    sizes: of images that differ in size, height and width of each as int64 (N, 2). x (and y) are then a canvas, with
+       every image in its upper left corner. None where all fill it.
+    fingerprint: sha256 over dtypes, shapes and bytes of x, y, the splits and sizes; the name is not in it.
 
     The arrays are to be read, not written. `datasets.layout` brings other arrays to these types.
     """
@@ -53,14 +60,17 @@ class Dataset:
     x: Inputs
     y: Answers | None
     splits: Mapping[str, Indices]
+    sizes: Indices | None = None
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
         _check_inputs(self.x)
         if self.y is not None:
-            _check_answers(self.y, len(self.x))
+            _check_answers(self.y, self.x)
         _check_splits(self.splits, len(self.x))
-        object.__setattr__(self, "fingerprint", _fingerprint(self.x, self.y, self.splits))
+        if self.sizes is not None:
+            _check_sizes(self.sizes, self.x)
+        object.__setattr__(self, "fingerprint", _fingerprint(self))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -72,8 +82,21 @@ class Dataset:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """One sample's shape: (C, H, W) or (F,)."""
-        return self.x.shape[1:]
+        """One sample's shape: (C, H, W) or (F,); of images of different sizes, of the largest sides in training."""
+        return (self.x.shape[1], *self.extent(TRAIN)) if self.sizes is not None else self.x.shape[1:]
+
+    def extent(self, split: str) -> tuple[int, int]:
+        """The largest height and the largest width of a split's images."""
+        if self.sizes is None:
+            return self.x.shape[2], self.x.shape[3]
+        height, width = self.sizes[self.splits[split]].max(0)
+        return int(height), int(width)
+
+    def image(self, index: int) -> Inputs:
+        """One sample as it is, (C, H, W) or (F,): an image without the rest of its canvas."""
+        height, width = self.x.shape[-2:] if self.sizes is None else self.sizes[index]
+        sample: Inputs = self.x[index, ..., :height, :width] if self.kind == "image" else self.x[index]
+        return sample
 
     @property
     def classes(self) -> int | None:
@@ -84,6 +107,13 @@ class Dataset:
     def targets(self) -> int | None:
         """The number of regression targets; None where y is none."""
         return self.y.shape[1] if self.y is not None and self.y.ndim == 2 else None
+
+    @property
+    def pairs(self) -> Pairs | None:
+        """What goes with every image where that is an image or a mask."""
+        if self.y is None or self.y.ndim < 3:
+            return None
+        return Pairs("mask", 1, int(self.y.max()) + 1) if self.y.ndim == 3 else Pairs("image", self.y.shape[1])
 
     def batch(self, indices: NDArray[np.int64] | slice) -> NDArray[np.float32]:
         """The samples at `indices` as a new float32 array (B, C, H, W) in [0, 1], or (B, F)."""
@@ -104,7 +134,15 @@ class Dataset:
             splits={name: len(self.splits[name]) for name in NAMES},
             value_range=(0.0, 1.0) if self.kind == "image" else None,
             source=source,
+            sizes=self._sizes(),
+            pairs=self.pairs,
         )
+
+    def _sizes(self) -> Sizes | None:
+        if self.sizes is None:
+            return None
+        (top, left), (bottom, right) = self.sizes.min(0).tolist(), self.sizes.max(0).tolist()
+        return Sizes((top, left), (bottom, right), bool(np.ptp(self.sizes[self.splits[TRAIN]], axis=0).any()))
 
 
 def _check_inputs(x: Inputs) -> None:
@@ -124,17 +162,35 @@ def _check_inputs(x: Inputs) -> None:
         raise DataInvalid(f"x holds floating-point pixels from {lowest:g} to {highest:g}; they must lie in [0, 1]")
 
 
-def _check_answers(y: Answers, count: int) -> None:
+def _check_answers(y: Answers, x: Inputs) -> None:
     labels = y.ndim == 1 and y.dtype == np.int64
     targets = y.ndim == 2 and y.dtype == np.float32 and y.shape[1] > 0
-    if not (labels or targets) or len(y) != count or not y.flags.c_contiguous:
+    mask = y.ndim == 3 and y.dtype == np.uint8
+    image = y.ndim == 4 and y.dtype in (np.uint8, np.float32) and y.shape[1] > 0
+    if not (labels or targets or mask or image) or len(y) != len(x) or not y.flags.c_contiguous:
         raise DataInvalid(
-            f"y is {y.dtype} of shape {y.shape} for {count} samples; labels are int64 (N,), targets float32 (N, T)"
+            f"y is {y.dtype} of shape {y.shape} for {len(x)} samples; labels are int64 (N,), targets float32 (N, T), "
+            "masks uint8 (N, H, W), images uint8 or float32 (N, C, H, W)"
         )
+    if (mask or image) and (x.ndim != 4 or y.shape[-2:] != x.shape[-2:]):
+        raise DataInvalid(f"y has the shape {y.shape}, x {x.shape}; an image and its partner have one height and width")
     if not np.isfinite(y).all():
         raise DataInvalid("y holds values that are NaN or infinite")
     if labels and y.min() < 0:
         raise DataInvalid("y holds negative labels; number the classes 0 … K-1")
+    if image and y.dtype == np.float32 and not 0 <= y.min() <= y.max() <= 1:
+        raise DataInvalid(f"y holds floating-point pixels from {y.min():g} to {y.max():g}; they must lie in [0, 1]")
+
+
+def _check_sizes(sizes: Indices, x: Inputs) -> None:
+    if x.ndim != 4 or sizes.dtype != np.int64 or sizes.shape != (len(x), 2):
+        raise DataInvalid(
+            f"sizes is {sizes.dtype} of shape {sizes.shape}; of images (N, C, H, W) int64 (N, 2) is needed"
+        )
+    if sizes.min() < 1 or (sizes.max(0) > x.shape[2:]).any() or (sizes == x.shape[2:]).all():
+        raise DataInvalid(
+            f"sizes must lie between 1 and {x.shape[2]}×{x.shape[3]}, and not all be that; else leave them out"
+        )
 
 
 def _check_splits(splits: Mapping[str, Indices], count: int) -> None:
@@ -149,9 +205,10 @@ def _check_splits(splits: Mapping[str, Indices], count: int) -> None:
         raise DataInvalid("a sample stands in the splits twice")
 
 
-def _fingerprint(x: Inputs, y: Answers | None, splits: Mapping[str, Indices]) -> str:
+def _fingerprint(data: Dataset) -> str:
     digest = hashlib.sha256()
-    for label, array in [("x", x), ("y", y), *((name, splits[name]) for name in NAMES)]:
+    arrays = [("x", data.x), ("y", data.y), *((name, data.splits[name]) for name in NAMES), ("sizes", data.sizes)]
+    for label, array in arrays:
         if array is None:
             continue
         digest.update(json.dumps([label, array.dtype.str, array.shape]).encode() + b"\n")

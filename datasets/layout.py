@@ -11,6 +11,7 @@ Pixels are uint8 where they were bytes, else float32 between 0 and 1:
 Answers `y`:
     integers (N,) or (N, 1)  labels 0 … K-1, int64
     floats (N,) or (N, T), integers (N, T > 1)  targets, float32 (N, T)
+    (N, H, W) and more                          images or masks, one for each of x, and of its size
 Every float must be finite.
 """
 
@@ -28,7 +29,7 @@ OVERSHOOT: Final = 1e-4
 KINDS: Final = "biuf"
 
 Inputs = NDArray[np.uint8] | NDArray[np.float32]
-Answers = NDArray[np.int64] | NDArray[np.float32]
+Answers = NDArray[np.int64] | NDArray[np.float32] | NDArray[np.uint8]
 
 
 def footprint(shape: tuple[int, ...], itemsize: int) -> int:
@@ -41,18 +42,18 @@ def footprint(shape: tuple[int, ...], itemsize: int) -> int:
     return count * (1 if itemsize == 1 else max(itemsize, 4))
 
 
-def inputs(x: NDArray[Any]) -> Inputs:
+def inputs(x: NDArray[Any], name: str = "x") -> Inputs:
     """`x` in memory order as (N, C, H, W) or (N, F); see the module for the rule. May reuse `x`'s memory."""
-    _check_kind("x", x)
+    _check_kind(name, x)
     if x.ndim < 2 or x.ndim > 4:
         raise DataInvalid(
-            f"x has the shape {x.shape}; (N, F) for a table, (N, H, W), (N, H, W, C) or (N, C, H, W) for images"
+            f"{name} has the shape {x.shape}; (N, F) for a table, (N, H, W), (N, H, W, C) or (N, C, H, W) for images"
         )
     if 0 in x.shape:
-        raise DataInvalid(f"x has the shape {x.shape} and thus no values")
+        raise DataInvalid(f"{name} has the shape {x.shape} and thus no values")
     if x.ndim == 2:
-        return np.ascontiguousarray(_finite_float32("x", x))
-    pixels: Inputs = _pixels(np.ascontiguousarray(_channels_first(x)))
+        return np.ascontiguousarray(_finite_float32(name, x))
+    pixels: Inputs = _pixels(name, np.ascontiguousarray(channels_first(name, x)))
     return pixels
 
 
@@ -79,21 +80,22 @@ def _check_kind(name: str, array: NDArray[Any]) -> None:
         raise DataInvalid(f"{name} has the dtype {array.dtype}; booleans, integers and floats are read")
 
 
-def _channels_first(x: NDArray[Any]) -> NDArray[Any]:
+def channels_first(name: str, x: NDArray[Any]) -> NDArray[Any]:
+    """Images of three axes or four as (N, C, H, W), a view."""
     if x.ndim == 3:
         return x[:, None]
     first, last = x.shape[1] in CHANNELS, x.shape[3] in CHANNELS
     if first and last:
         raise DataInvalid(
-            f"x has the shape {x.shape}: both its second and its last axis could be channels; "
+            f"{name} has the shape {x.shape}: both its second and its last axis could be channels; "
             "save grey images as (N, H, W), or images larger than 4 pixels"
         )
     if not first and not last:
-        raise DataInvalid(f"x has the shape {x.shape}: neither its second nor its last axis is 1 to 4 channels")
+        raise DataInvalid(f"{name} has the shape {x.shape}: neither its second nor its last axis is 1 to 4 channels")
     return x if first else x.transpose(0, 3, 1, 2)
 
 
-def _pixels(x: NDArray[Any]) -> Inputs:
+def _pixels(name: str, x: NDArray[Any]) -> Inputs:
     if x.dtype == np.uint8:
         return x
     if x.dtype.kind == "b":
@@ -106,15 +108,15 @@ def _pixels(x: NDArray[Any]) -> Inputs:
         lowest, highest = int(x.min()), int(x.max())
         if lowest < 0 or highest > 255:
             raise DataInvalid(
-                f"x holds pixels from {lowest} to {highest} as {x.dtype}; save 0 … 255 as uint8, 0 … 65535 as uint16,"
-                " or floats between 0 and 1"
+                f"{name} holds pixels from {lowest} to {highest} as {x.dtype}; save 0 … 255 as uint8, "
+                "0 … 65535 as uint16, or floats between 0 and 1"
             )
         return x.astype(np.uint8)
-    pixels = _finite_float32("x", x)
+    pixels = _finite_float32(name, x)
     darkest, brightest = float(pixels.min()), float(pixels.max())
     if darkest < -OVERSHOOT or brightest > 1 + OVERSHOOT:
         raise DataInvalid(
-            f"x holds floating-point pixels from {darkest:g} to {brightest:g}; scale them to lie between 0 and 1,"
+            f"{name} holds floating-point pixels from {darkest:g} to {brightest:g}; scale them to lie between 0 and 1,"
             " or save 0 … 255 as uint8"
         )
     if darkest < 0 or brightest > 1:

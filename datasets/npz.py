@@ -1,5 +1,7 @@
 """Reads numpy's npz: members `x` and, if there are answers, `y` (or `image` and `label`).
 
+A third, `sizes` (N, 2), says height and width of images that do not fill their canvas from its upper left corner.
+
 An npz is a zip of npy files. Everything a hostile file could lie about is read and checked before an array is made:
 the size of the zip's directory, the members' names, compression and sizes, each npy header (a numeric dtype, a shape
 whose bytes are exactly the member's), the total. Then `numpy.lib.format.read_array(allow_pickle=False)`, which is
@@ -18,11 +20,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets import archive
+from datasets import archive, masks
 from datasets.errors import DataInvalid, printable, refusing
 from datasets.layout import KINDS, MAX_BYTES, Answers, Inputs, answers, footprint, inputs
+from datasets.splits import Indices
 
-ROLES: Final = {"x": "x", "image": "x", "y": "y", "label": "y"}
+ROLES: Final = {"x": "x", "image": "x", "y": "y", "label": "y", "sizes": "sizes"}
 LONGEST_HEADER: Final = 1024  # numpy writes 118 bytes for these dtypes; longer text would go through a parser
 LONGEST_DIRECTORY: Final = 16 << 10  # of the zip; two members take about 100 bytes
 
@@ -48,25 +51,35 @@ def read(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Inputs, Answers | None
     `max_bytes` bounds the arrays in memory; the peak while they are converted is about three times the arrays.
     Raises `DataInvalid`.
     """
-    x, y, pairs = read_pairs(path, max_bytes)
-    if pairs is not None:
-        raise DataInvalid(f"{path.name} has y of shape {pairs.shape}; (N,) for labels, (N,) or (N, T) for targets")
+    x, y, sizes = read_all(path, max_bytes)
+    if y is not None and y.ndim > 2:
+        raise DataInvalid(f"{path.name} has y of shape {y.shape}; (N,) for labels, (N,) or (N, T) for targets")
+    if sizes is not None:
+        raise DataInvalid(f"{path.name} holds images of different sizes; one is needed here")
     return x, y
 
 
-def read_pairs(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Inputs, Answers | None, Inputs | None]:
-    """As `read`; where `y` holds images or masks, one for each of `x`, they come last, as (N, C, H, W)."""
+def read_all(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Inputs, Answers | None, Indices | None]:
+    """As `read`; y may also be masks (N, H, W) or images (N, C, H, W), and `sizes` (N, 2) comes last, where it says
+    that images differ."""
     with refusing(path.name), _opened(path, max_bytes) as opened:
         members = _members(opened, path.name, max_bytes)
         x = inputs(_array(opened, members["x"]))
+        sizes = _sizes(_array(opened, members["sizes"]), x) if "sizes" in members else None
         if "y" not in members:
-            return x, None, None
+            return x, None, sizes
         y = _array(opened, members["y"])
-        if y.ndim < 3:
-            return x, answers(y, len(x)), None
-        if len(y) != len(x):
-            raise DataInvalid(f"y has {len(y)} entries for {len(x)} samples of x")
-        return x, None, inputs(y)
+        return x, answers(y, len(x)) if y.ndim < 3 else masks.partners(y, x), sizes
+
+
+def _sizes(sizes: NDArray[Any], x: Inputs) -> Indices | None:
+    whole = sizes.dtype.kind in "iu" and x.ndim == 4 and sizes.shape == (len(x), 2)
+    if not whole or sizes.min() < 1 or (sizes.max(0) > x.shape[2:]).any():
+        raise DataInvalid(
+            f"sizes is {sizes.dtype} of shape {sizes.shape}; for images it holds the height and width of each, whole "
+            "numbers (N, 2) that fit into x"
+        )
+    return None if (sizes == x.shape[2:]).all() else np.ascontiguousarray(sizes.astype(np.int64))
 
 
 @contextmanager

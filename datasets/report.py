@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 from collections import Counter
+from dataclasses import asdict
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +25,7 @@ _MOST_CLASSES_SHOWN: Final = 1000
 def of(upload: Upload) -> Checked:
     """The report on an upload."""
     data = upload.dataset
-    scale = 255 if data.x.dtype == np.uint8 else 1
+    told = data.description("uploaded")
     return Checked(
         format=upload.format,
         fingerprint=data.fingerprint,
@@ -35,19 +36,26 @@ def of(upload: Upload) -> Checked:
             "targets": data.targets,
             "count": len(data),
             "splits": {name: len(data.splits[name]) for name in NAMES},
-            "range": {
-                "min": float(data.x.min()) / scale,
-                "max": float(data.x.max()) / scale,
-                "mean": float(data.x.mean(dtype=np.float64)) / scale,
-            },
+            "range": _range(data),
             "labels": _labels(upload),
-            "pairs": None
-            if upload.pairs is None
-            else {"kind": upload.pair_kind, "shape": list(upload.pairs.shape[1:])},
+            "sizes": told.sizes and asdict(told.sizes),
+            "pairs": told.pairs and asdict(told.pairs),
             "warnings": [*upload.warnings, *_oddities(data)],
             "previews": _previews(data),
         },
     )
+
+
+def _range(data: Dataset) -> dict[str, float]:
+    """Least, largest and mean value of x, without what lies beside images on their canvas."""
+    scale = 255 if data.x.dtype == np.uint8 else 1
+    samples = [data.x] if data.sizes is None else [data.image(index) for index in range(len(data))]
+    total = sum(float(x.sum(dtype=np.float64)) for x in samples)
+    return {
+        "min": min(float(x.min()) for x in samples) / scale,
+        "max": max(float(x.max()) for x in samples) / scale,
+        "mean": total / sum(x.size for x in samples) / scale,
+    }
 
 
 def _labels(upload: Upload) -> dict[str, int] | None:
@@ -81,7 +89,7 @@ def _previews(data: Dataset) -> list[str]:
     """The first training samples as PNGs in data URIs, at most 64 pixels wide and high; none of a table."""
     if data.kind == "table":
         return []
-    return [_png(data.x[index]) for index in data.splits[TRAIN][:PREVIEWS]]
+    return [_png(data.image(index)) for index in data.splits[TRAIN][:PREVIEWS]]
 
 
 def _png(sample: Inputs) -> str:

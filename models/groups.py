@@ -1,14 +1,14 @@
 """Which parameters form a group, which groups are active, and how a search starts with a few of them."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from linbreg import GroupL1, sparse_rows_
 from models.network import Network
-from spec.graph import Node
+from models.ops import OPS
+from spec.graph import Node, kept_counts, used
 
 
 def parameter_groups(network: Network, lam: float, scalars: dict[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -21,15 +21,12 @@ def parameter_groups(network: Network, lam: float, scalars: dict[str, Any] | Non
     grouped = graph.bias == "grouped"
     groups: list[dict[str, Any]] = []
     for names in graph.index_sets():
-        linears = [network.layer(graph[name]) for name in names]
-        rows = [p for linear in linears for p in ((linear.weight, linear.bias) if grouped else (linear.weight,))]
+        layers = [network.rows(graph[name]) for name in names]
+        rows = [p for layer in layers for key, p in layer.items() if grouped or key == "weight"]
         groups.append({"params": rows, "regularizer": GroupL1(lam=lam, joint=len(rows) > 1)})
     free: list[torch.Tensor] = []
-    for node, linear in _linears(network):
-        if not node.searched:
-            free += [linear.weight, linear.bias]
-        elif not grouped:
-            free.append(linear.bias)
+    for node in graph.layers():
+        free += [p for key, p in network.rows(node).items() if not node.searched or (not grouped and key == "bias")]
     if scalars is not None and len(network.scalars):
         groups.append({"params": list(network.scalars.values()), **scalars})
     else:
@@ -57,8 +54,11 @@ def scalar_counts(network: Network) -> dict[str, int]:
 
 
 def in_use(network: Network) -> dict[str, int]:
-    """All that a size depends on: active groups by searched layer, and scalars that are not 0 by sum."""
-    return active_counts(network) | scalar_counts(network)
+    """All that a size depends on: active groups by searched layer, and scalars that are not 0 by sum.
+
+    A layer that nothing reads any more has 0, as a level of a U-Net whose way back has no active channel.
+    """
+    return used(network.graph, active_counts(network) | scalar_counts(network))
 
 
 def connections(network: Network) -> list[tuple[str, str, float]]:
@@ -84,52 +84,57 @@ def cut_(network: Network, threshold: float) -> None:
                     param[scores <= threshold] = 0.0
 
 
-def sparse_start_(network: Network, *, density: float, scale: float, generator: torch.Generator) -> None:
+def sparse_start_(
+    network: Network, *, density: float, scale: float, generator: torch.Generator, live_fan_in: bool = False
+) -> None:
     """Begin a search: a share `density` of every index set's groups awake, the rest at exactly 0, and all scalars too.
 
-    An unsearched head is dense with standard deviation √(1 / fan_in).
+    At least one group of every set is awake. `scale` is a factor on He's deviation √(2 / fan_in), where fan_in counts
+    all inputs, or with `live_fan_in` those that are awake. An unsearched head is dense with deviation √(1 / fan_in).
     """
-    first = {name: names[0] for names in network.graph.index_sets() for name in names}
+    graph = network.graph
+    first = {name: names[0] for names in graph.index_sets() for name in names}
     live: dict[str, torch.Tensor] = {}
-    for node, linear in _linears(network):
+    for node in graph.layers():
+        rows = network.rows(node)
+        weight, bias = rows["weight"], rows["bias"]
+        awake = kept_counts(graph, {name: int(live[own].sum()) for name, own in first.items() if own in live})
+        inputs = sum(graph[source].width for source in node.sources) / sum(awake[source] for source in node.sources)
+        gain = math.sqrt(inputs) if live_fan_in else 1.0
         if node.searched:
             tied = first[node.name] in live
             drawn = sparse_rows_(
-                linear.weight,
-                linear.bias,
+                weight,
+                bias,
                 density=1.0 if tied else density,
-                scale=scale,
+                scale=gain * scale * OPS[node.op].gain,
                 generator=generator,
-                bias_form=network.graph.bias,
+                bias_form=graph.bias,
             )
             if tied:
-                _sleep(linear, ~live[first[node.name]], with_bias=network.graph.bias == "grouped")
+                _sleep(weight, bias, ~live[first[node.name]], with_bias=graph.bias == "grouped")
             else:
                 live[node.name] = drawn
         else:
             with torch.no_grad():
-                draw = torch.randn(linear.weight.shape, generator=generator)
-                linear.weight.copy_(draw / math.sqrt(linear.in_features))
-                linear.bias.zero_()
+                draw = torch.randn(weight.shape, generator=generator)
+                weight.copy_(draw * gain / math.sqrt(weight[0].numel()))
+                bias.zero_()
     with torch.no_grad():
         for scalars in network.scalars.values():
             scalars.zero_()
 
 
 @torch.no_grad()
-def _sleep(linear: torch.nn.Linear, rows: torch.Tensor, *, with_bias: bool) -> None:
-    linear.weight[rows] = 0.0
+def _sleep(weight: torch.Tensor, bias: torch.Tensor, rows: torch.Tensor, *, with_bias: bool) -> None:
+    weight[rows] = 0.0
     if with_bias:
-        linear.bias[rows] = 0.0
+        bias[rows] = 0.0
 
 
 def _active(network: Network, node: Node) -> torch.Tensor:
-    linear = network.layer(node)
-    mask = (linear.weight.detach() != 0).any(dim=1)
-    if network.graph.bias == "grouped":
-        mask |= linear.bias.detach() != 0
-    return mask
-
-
-def _linears(network: Network) -> Iterator[tuple[Node, torch.nn.Linear]]:
-    return ((node, network.layer(node)) for node in network.graph.layers())
+    grouped = network.graph.bias == "grouped"
+    rows = [p for key, p in network.rows(node).items() if grouped or key == "weight"]
+    return torch.stack([(p.detach() != 0).flatten(1).any(dim=1) if p.dim() > 1 else p.detach() != 0 for p in rows]).any(
+        0
+    )

@@ -2,60 +2,27 @@
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
-from models.activation import activation
+from models.activation import Function, activation
+from models.ops import OPS
+from models.ops import Affine as Affine
+from models.ops import Place as Place
 from spec.graph import Graph, Node
-
-
-class Affine(nn.Module):
-    """Standardise, or undo it, with fixed statistics: buffers, not parameters."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
-
-    def standardize(self, x: torch.Tensor) -> torch.Tensor:
-        """(x − mean) / std."""
-        return (x - self.mean) / self.std
-
-    def restore(self, x: torch.Tensor) -> torch.Tensor:
-        """The inverse of `standardize`."""
-        return x * self.std + self.mean
-
-
-class Place(nn.Module):
-    """Put the outputs that survived back among the constants of those that did not.
-
-    `order[i]` says where output i stands in the concatenation of the surviving outputs and `constant`.
-    """
-
-    order: torch.Tensor
-    constant: torch.Tensor
-
-    def __init__(self, order: torch.Tensor, constant: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("order", order)
-        self.register_buffer("constant", constant)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:  # noqa: D102
-        sleeping = self.constant.expand(x.shape[0], -1)
-        return torch.cat([x, sleeping], dim=1).index_select(1, self.order)
 
 
 class Network(nn.Module):
     """The network that `graph` declares, with the preprocessing inside.
 
-    Takes (batch, *graph.input_shape) in the data's own units and gives (batch, *graph.output_shape).
+    Takes (batch, *graph.input_shape) in the data's own units and gives (batch, *graph.output_shape); where
+    `graph.takes_any_size`, images of any height and width, and gives images of that size.
     `inputs` holds mean and standard deviation of the inputs, each broadcastable to one sample; `outputs` those of
-    the regression targets, where the task has them. Weights are not initialised beyond torch's defaults; the scalars
-    of a sum, `scalars[sum]` of shape (number of scaled sources,), are 0.
+    the regression targets, where the task has them. A graph that adds its input to its output has those of the inputs.
+    Weights are not initialised beyond torch's defaults; the scalars of a sum, `scalars[sum]` of shape (number of scaled
+    sources,), are 0.
     """
 
     def __init__(self, graph: Graph, inputs: Affine | None = None, outputs: Affine | None = None) -> None:
@@ -63,47 +30,70 @@ class Network(nn.Module):
         self.graph = graph
         # A network owns its buffers: two that share them could not be told apart in a checkpoint.
         self.inputs = copy.deepcopy(inputs) if inputs is not None else Affine(torch.zeros(()), torch.ones(()))
-        self.outputs = copy.deepcopy(outputs)
+        self.outputs = copy.deepcopy(self.inputs if outputs is None and graph.adds_input else outputs)
         self.layers = nn.ModuleDict()
         self.scalars = nn.ParameterDict({n.name: torch.zeros(n.scalars) for n in graph.sums() if n.scalars})
         self.places = nn.ModuleDict()
         widths = {node.name: node.width for node in graph.nodes}
-        for node in graph.layers():
-            self.layers[node.name] = nn.Linear(widths[node.sources[0]], node.width)
         for node in graph.nodes:
-            if node.op == "place" and (missing := node.width - widths[node.sources[0]]):
-                self.places[node.name] = Place(torch.arange(node.width), torch.zeros(missing))
+            part = OPS[node.op].build(node, sum(widths[source] for source in node.sources))
+            if part is not None:
+                (self.layers if node.rule.weighted else self.places)[node.name] = part
+        held: list[Any] = [self.layers, self.scalars, self.places]
+        self._holders = {name: parts for parts in held for name in parts}
+        self._steps = _steps(graph)
 
     def layer(self, node: Node) -> nn.Linear:
-        """The module of a node that has weights."""
+        """The module of a linear layer."""
         module = self.layers[node.name]
         assert isinstance(module, nn.Linear)
         return module
 
+    def rows(self, node: Node) -> dict[str, nn.Parameter]:
+        """The parameters of any layer, whose rows are its groups: `weight` (out, in, …) and `bias` (out,).
+
+        A layer that nothing feeds has no weight.
+        """
+        return dict(self.layers[node.name].named_parameters())
+
+    def part(self, node: Node) -> Any:
+        """What a node keeps in this network: a module, the scalars of a sum (a tensor), or None."""
+        if node.op == "input":
+            return self.inputs
+        holder = self._holders.get(node.name)
+        return None if holder is None else holder[node.name]
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, *input_shape) → (batch, *output_shape)."""
         values: dict[str, torch.Tensor] = {}
-        grouped = self.graph.bias == "grouped"
-        for node in self.graph.nodes:
-            sources = [values[name] for name in node.sources]
-            match node.op:
-                case "input":
-                    value = self.inputs.standardize(x)
-                case "flatten":
-                    value = sources[0].flatten(1)
-                case "concat":
-                    value = torch.cat(sources, dim=1)
-                case "linear":
-                    value = activation(node.activation, grouped_bias=grouped)(self.layers[node.name](sources[0]))
-                case "sum":
-                    value = sum(sources[1 : len(node.plain)], start=sources[0])
-                    for k, source in enumerate(sources[len(node.plain) :]):
-                        value = value + self.scalars[node.name][k] * source
-                case "place":
-                    value = self.places[node.name](sources[0]) if node.name in self.places else sources[0]
-            values[node.name] = value
-        out = values[self.graph.nodes[-1].name].reshape(-1, *self.graph.output_shape)
+        for node, sigma, read, last in self._steps:
+            given = [values[name] for name in read] or [x]
+            values[node.name] = sigma(OPS[node.op].run(node, self.part(node), given))
+            for name in last:
+                del values[name]
+        out = values[self.graph.nodes[-1].name]
+        if out.dim() == 2:
+            out = out.reshape(-1, *self.graph.output_shape)
         return self.outputs.restore(out) if self.outputs is not None else out
+
+
+def reads(node: Node) -> tuple[str, ...]:
+    """The nodes whose values a node needs: its sources, and the one whose size it has."""
+    return (*node.sources, node.like) if node.like else node.sources
+
+
+def _steps(graph: Graph) -> list[tuple[Node, Function, tuple[str, ...], tuple[str, ...]]]:
+    """The nodes in order, each with its σ, what it reads, and what of that nothing reads later.
+
+    So no more of a large image is held than must be.
+    """
+    last = {name: node.name for node in graph.nodes for name in reads(node)}
+    steps = []
+    for node in graph.nodes:
+        sigma = activation(node.activation, grouped_bias=graph.bias == "grouped")
+        released = tuple(name for name, reader in last.items() if reader == node.name)
+        steps.append((node, sigma, reads(node), released))
+    return steps
 
 
 HEAD = 0.1  # of the head's deviation √(1 / fan_in) in a dense start
@@ -118,11 +108,13 @@ def he_(network: Network, generator: torch.Generator) -> Network:
     layers = list(network.graph.layers())
     with torch.no_grad():
         for node in layers:
-            linear = network.layer(node)
-            gain = HEAD if node is layers[-1] else math.sqrt(2.0)
-            draw = torch.randn(linear.weight.shape, generator=generator)
-            linear.weight.copy_(draw * (gain / math.sqrt(linear.in_features)))
-            linear.bias.zero_()
+            rows = network.rows(node)
+            rows["bias"].zero_()
+            if "weight" in rows:
+                weight = rows["weight"]
+                gain = HEAD if node is layers[-1] else math.sqrt(2.0) * OPS[node.op].gain
+                draw = torch.randn(weight.shape, generator=generator)
+                weight.copy_(draw * (gain / math.sqrt(weight[0].numel())))
         for scalars in network.scalars.values():
             scalars.zero_()
     return network

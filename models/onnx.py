@@ -1,4 +1,4 @@
-"""The found network as one ONNX file, with preprocessing inside and a dynamic batch."""
+"""The found network as one ONNX file, with preprocessing inside, a dynamic batch, and where it can any image size."""
 
 import logging
 import warnings
@@ -10,21 +10,23 @@ from models.network import Network
 
 
 def export(network: Network, metadata: dict[str, str]) -> bytes:
-    """The ONNX model of `network`: input `input`, output `output`, float32, batch dynamic, shapes inferred.
+    """The ONNX model of `network`: input `input`, output `output`, float32, shapes inferred.
 
+    The batch is dynamic, and height and width too where the network takes images of any size.
     The bytes depend on the network and `metadata` alone: what the exporter records of this machine is removed.
     """
     # The exporter says once a process that torchvision is missing; nothing here needs it.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     network = network.eval()
     example = torch.zeros(2, *network.graph.input_shape)
+    free = {0: "batch"} | ({2: "height", 3: "width"} if network.graph.takes_any_size else {})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deprecations inside the exporter itself, which a user cannot act on
         program = torch.onnx.export(
             network,
             (example,),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=({axis: torch.export.Dim(name) for axis, name in free.items()},),
             input_names=["input"],
             output_names=["output"],
             verbose=False,

@@ -5,11 +5,11 @@ import torch
 from models.activation import activation
 from models.groups import active_masks
 from models.network import Network, Place
-from spec.graph import Graph, Node, kept_indices
+from spec.graph import Graph, Node, kept_indices, read_nodes
 
 
 class LayerDied(ValueError):
-    """A layer has no active group left, so nothing passes through it; `layer` is its name."""
+    """A layer has no active group left, so nothing passes to the output; `layer` is its name."""
 
     def __init__(self, layer: str) -> None:
         super().__init__(f"layer {layer!r} has no active neuron left")
@@ -21,53 +21,107 @@ def shrink(network: Network) -> Network:
 
     With grouped biases a sleeping neuron emits exactly 0 and is cut out. With free biases it emits the constant
     σ(b), which is folded into the biases of the next layer (in float64); sleeping *outputs* become constants in
-    place. Operands of sums whose scalar is 0 are gone. Raises LayerDied where a layer has no active group.
+    place. Operands of sums whose scalar is 0 are gone.
+
+    A layer without an active group feeds nothing. What only led to it is gone too, such as a level of a U-Net, and a
+    concatenation is left with its other sources; a layer that it alone fed lives on as constants if its biases are
+    awake. Raises LayerDied where so nothing of the input comes to the last layer, or to a linear one that is read.
     """
     masks = active_masks(network)
-    for name, mask in masks.items():
-        if not mask.any():
-            raise LayerDied(name)
     graph = network.graph
     kept = kept_indices(graph, {name: mask.nonzero()[:, 0].tolist() for name, mask in masks.items()})
     living = {name: scalars.detach() != 0 for name, scalars in network.scalars.items()}
-    small = Network(_smaller(graph, kept, living), network.inputs, network.outputs)
+    small = Network(_Smaller(graph, kept, living).graph(), network.inputs, network.outputs)
     small.to(next(network.parameters()))
     constants = _constants(network, masks)
     with torch.no_grad():
         for name, scalars in small.scalars.items():
             scalars.copy_(network.scalars[name][living[name]])
-        for node in graph.layers():
-            old, new = network.layer(node), small.layer(node)
-            (source,) = node.sources
-            rows, columns = torch.tensor(kept[node.name]), torch.tensor(kept[source])
-            fold = old.weight.double() @ constants[source]
-            new.weight.copy_(old.weight[rows][:, columns])
-            new.bias.copy_((old.bias.double() + fold)[rows])
-        for node in graph.nodes:
+        for node in small.graph.layers():
+            old, new = network.rows(graph[node.name]), small.rows(node)
+            rows = torch.tensor(kept[node.name], dtype=torch.int64)
+            new["bias"].copy_(old["bias"][rows])
+            if "weight" in new:
+                (source,) = graph[node.name].sources
+                new["weight"].copy_(old["weight"][rows][:, torch.tensor(kept[source], dtype=torch.int64)])
+                if constants[source].any():
+                    fold = old["weight"].double() @ constants[source]
+                    new["bias"].copy_((old["bias"].double() + fold)[rows])
+        for node in small.graph.nodes:
             if node.op == "place" and node.name in small.places:
-                (source,) = node.sources
+                (source,) = graph[node.name].sources
                 old_place = dict(network.places.items()).get(node.name)
                 dtype = next(small.parameters()).dtype
                 small.places[node.name] = _place(old_place, masks[source], constants[source], dtype)
     return small
 
 
-def _smaller(graph: Graph, kept: dict[str, list[int]], living: dict[str, torch.Tensor]) -> Graph:
-    """The graph of what is kept. Operands whose scalar is 0 are gone, and sums of a single operand too."""
-    nodes: list[Node] = []
-    reads: dict[str, str] = {}  # what stands in place of a sum that is gone
-    for node in graph.nodes:
-        sources = [*node.plain]
+class _Smaller:
+    """Builds the graph of what is kept, node by node."""
+
+    def __init__(self, graph: Graph, kept: dict[str, list[int]], living: dict[str, torch.Tensor]) -> None:
+        self.old, self.kept, self.living = graph, kept, living
+        self.nodes: list[Node] = []
+        self.stands: dict[str, str] = {}  # what stands for a node in the smaller graph, by its old name
+
+    def graph(self) -> Graph:
+        """The smaller graph; raises LayerDied."""
+        counts = {name: len(entries) for name, entries in self.kept.items()}
+        read = read_nodes(self.old, counts)
+        self._check_that_something_passes(counts, read)
+        for node in self.old.nodes:
+            if node.name in read:
+                self._keep(node, counts)
+        return Graph(
+            nodes=tuple(self.nodes),
+            input_shape=self.old.input_shape,
+            output_shape=self.old.output_shape,
+            bias=self.old.bias,
+        )
+
+    def _check_that_something_passes(self, counts: dict[str, int], read: set[str]) -> None:
+        last = list(self.old.layers())[-1].name
+        passes: set[str] = set()  # nodes to which something of the input comes
+        for node in self.old.nodes:
+            if counts[node.name] and (node.op == "input" or passes.intersection(node.sources)):
+                passes.add(node.name)
+            elif node.name == last or (node.op == "linear" and node.name in read):
+                raise LayerDied(next((n.name for n in self.old.searched() if not counts[n.name]), node.name))
+
+    def _keep(self, node: Node, counts: dict[str, int]) -> None:
+        sources = [source for source in node.plain if counts[source]]
         if node.scalars:
-            sources += [source for source, lives in zip(node.scaled, living[node.name].tolist(), strict=True) if lives]
-        sources = [reads.get(source, source) for source in sources]
-        if node.op == "sum" and len(sources) == 1:
-            reads[node.name] = sources[0]
-            continue
-        width = node.width if node.op == "place" else len(kept[node.name])
-        scalars = len(sources) - len(node.plain)
-        nodes.append(node.model_copy(update={"sources": tuple(sources), "scalars": scalars, "width": width}))
-    return Graph(nodes=tuple(nodes), input_shape=graph.input_shape, output_shape=graph.output_shape, bias=graph.bias)
+            lives = self.living[node.name].tolist()
+            sources += [s for s, alive in zip(node.scaled, lives, strict=True) if alive and counts[s]]
+        if node.op in ("sum", "concat") and len(sources) == 1:
+            self.stands[node.name] = self.stands[sources[0]]
+            return
+        changed: dict[str, object] = {
+            "sources": tuple(self.stands[source] for source in sources),
+            "scalars": len(sources) - len(node.plain) if node.scalars else 0,
+            "width": node.width if node.op == "place" else counts[node.name],
+        }
+        if node.rule.weighted and node.sources and not sources:  # nothing feeds it any more
+            changed |= {"op": "constant", "kernel": 1, "like": self._of_size(node.like or node.sources[0])}
+        elif node.like:
+            changed["like"] = self._of_size(node.like)
+        self._add(node.model_copy(update=changed))
+
+    def _of_size(self, name: str) -> str:
+        """A node of the smaller graph with the height and width of this one of the old; a pooling is made for it."""
+        if name in self.stands:
+            return self.stands[name]
+        node = self.old[name]
+        if node.rule.size != "half":
+            return self._of_size(node.like or node.sources[0])
+        source = self._of_size(node.sources[0])
+        width = next(n.width for n in self.nodes if n.name == source)
+        self._add(node.model_copy(update={"sources": (source,), "width": width}))
+        return name
+
+    def _add(self, node: Node) -> None:
+        self.nodes.append(node)
+        self.stands[node.name] = node.name
 
 
 def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -75,18 +129,18 @@ def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, to
     constants: dict[str, torch.Tensor] = {}
     grouped = network.graph.bias == "grouped"
     for node in network.graph.nodes:
-        match node.op:
-            case "flatten":
-                constants[node.name] = constants[node.sources[0]].repeat_interleave(node.repeat)
-            case "concat":
-                constants[node.name] = torch.cat([constants[s] for s in node.sources])
-            case "linear" if node.searched:
-                emitted = activation(node.activation, grouped_bias=grouped)(network.layer(node).bias.detach().double())
+        match node.rule.entries:
+            case "joined":
+                joined = torch.cat([constants[source] for source in node.sources])
+                constants[node.name] = joined.repeat_interleave(node.repeat)
+            case "own" if node.searched:
+                bias = network.rows(node)["bias"].detach().double()
+                emitted = activation(node.activation, grouped_bias=grouped)(bias)
                 constants[node.name] = torch.where(masks[node.name], torch.zeros_like(emitted), emitted)
-            case "sum":
+            case "same":
                 constants[node.name] = torch.stack([constants[source] for source in node.plain]).sum(dim=0)
-                for scalar, source in zip(network.scalars[node.name].detach().double(), node.scaled, strict=True):
-                    constants[node.name] += scalar * constants[source]
+                for k, source in enumerate(node.scaled):
+                    constants[node.name] += network.scalars[node.name][k].detach().double() * constants[source]
             case _:
                 constants[node.name] = torch.zeros(node.width, dtype=torch.float64)
     return constants

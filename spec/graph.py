@@ -1,59 +1,28 @@
 """The graph of groups: which neurons or channels a network has, and which inputs they feed.
 
 A superstructure declares this graph once, as plain data. Building, shrinking, counting parameters and MACs,
-export and pictures all walk it; none of them knows a layer by its name.
-
-Every node has `width` entries along its group axis (features or channels). The entries of a node without weights
-are images of the entries of its sources:
-
-| op        | entries                                                                  |
-| --------- | ------------------------------------------------------------------------ |
-| `input`   | the channels (or features) of a sample, never removed                    |
-| `flatten` | every entry of its source becomes `repeat` neighbouring ones (its pixels) |
-| `concat`  | the sources' entries one after the other: offsets are the sums of widths  |
-| `linear`  | its neurons; a *searched* one may sleep                                   |
-| `sum`     | entry i is the sum of its sources' entries i                              |
-| `place`   | a full-sized output, into which the surviving entries of its source go    |
+export and pictures all walk it; none of them knows a layer by its name. Its operations are those of `spec/node.py`.
 
 A `sum` ties its operands to one *index set*: entry i is entry i of all of them, so the layers behind them sleep by the
 same rows (:meth:`Graph.index_sets`). Its last `scalars` sources are multiplied by a trainable scalar each.
+
+Sizes are rounded up where they are halved and cropped where they are doubled. So a graph without `flatten` takes images
+of any size, and costs are stated at the size of `input_shape`.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from spec.base import Strict
+from spec.node import RULES as RULES
+from spec.node import Activation as Activation
+from spec.node import Node as Node
 
-Op = Literal["input", "flatten", "concat", "linear", "sum", "place"]
-Activation = Literal["none", "silu", "gelu", "relu", "sigmoid"]
-
-
-class Node(Strict):
-    """One node of the graph; see the module's table for what its entries are."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")
-    op: Op
-    width: int = Field(ge=1)
-    sources: tuple[str, ...] = ()
-    activation: Activation = "none"
-    searched: bool = False
-    """Whether the groups of this layer may sleep, and be removed."""
-    repeat: int = Field(default=1, ge=1)
-    """`flatten` only: how many entries one entry of the source becomes."""
-    scalars: int = Field(default=0, ge=0)
-    """`sum` only: how many of the last sources are multiplied by a scalar; at least the first enters as it is."""
-
-    @property
-    def plain(self) -> tuple[str, ...]:
-        """The sources that enter as they are."""
-        return self.sources[: len(self.sources) - self.scalars]
-
-    @property
-    def scaled(self) -> tuple[str, ...]:
-        """The sources that a scalar multiplies, in its order."""
-        return self.sources[len(self.sources) - self.scalars :]
+Size = tuple[int, ...]
+"""Height and width of an image; empty where a node has no pixels."""
 
 
 class Graph(Strict):
@@ -61,7 +30,7 @@ class Graph(Strict):
 
     `input_shape` and `output_shape` are shapes of one sample, without the batch.
     `bias` says whether a neuron's bias belongs to its group ("grouped": a sleeping neuron emits exactly 0) or stands
-    outside ("free": a sleeping neuron emits the constant σ(b)).
+    outside ("free": a sleeping neuron emits the constant σ(b), which no zero-padded convolution can fold).
     """
 
     nodes: tuple[Node, ...]
@@ -75,18 +44,24 @@ class Graph(Strict):
         for node in self.nodes:
             if node.name in seen:
                 raise ValueError(f"node {node.name!r} stands twice")
-            for source in node.sources:
+            for source in (*node.sources, *filter(None, [node.like])):
                 if source not in seen:
                     raise ValueError(f"node {node.name!r} reads {source!r}, which does not stand before it")
             expected = {
-                "flatten": node.repeat * sum(seen[s] for s in node.sources),
-                "concat": sum(seen[s] for s in node.sources),
-            }.get(node.op, node.width)
+                "joined": node.repeat * sum(seen[s] for s in node.sources),
+                "same": seen[node.sources[0]] if node.op in ("pool", "up") else node.width,
+                "own": node.width,
+            }[node.rule.entries]
             if node.width != expected:
                 raise ValueError(f"node {node.name!r} has width {node.width}, its sources give {expected}")
             seen[node.name] = node.width
         if not self.nodes or self.nodes[0].op != "input":
             raise ValueError("a graph begins with its input")
+        if self.bias == "free" and any(node.op in ("conv", "upconv") for node in self.nodes):
+            raise ValueError(
+                "with free biases a sleeping filter emits a constant, which ends at the zeros around an image and so "
+                "cannot be folded exactly: convolutions need bias grouped"
+            )
         return self
 
     @model_validator(mode="after")
@@ -95,20 +70,39 @@ class Graph(Strict):
         may_sleep: dict[str, bool] = {}
         widths = {node.name: node.width for node in self.nodes}
         for node in self.nodes:
-            if node.op == "linear":
+            if node.rule.entries == "own":
                 may_sleep[node.name] = node.searched
-            if node.op != "sum":
-                continue
-            if not node.plain:
-                raise ValueError(f"node {node.name!r} is a sum without a source that enters as it is")
-            for source in node.sources:
-                if source not in may_sleep:
-                    raise ValueError(f"node {node.name!r} adds {source!r}, which is neither a layer nor a sum")
-                if widths[source] != node.width:
-                    raise ValueError(f"node {node.name!r} has width {node.width}, {source!r} has {widths[source]}")
-            if len({may_sleep[source] for source in node.sources}) > 1:
-                raise ValueError(f"node {node.name!r} adds entries that may sleep to others that may not")
-            may_sleep[node.name] = may_sleep[node.sources[0]]
+            if node.op == "sum":
+                if not node.plain:
+                    raise ValueError(f"node {node.name!r} is a sum without a source that enters as it is")
+                for source in node.sources:
+                    if source not in may_sleep:
+                        raise ValueError(f"node {node.name!r} adds {source!r}, whose entries are joined from others")
+                    if widths[source] != node.width:
+                        raise ValueError(f"node {node.name!r} has width {node.width}, {source!r} has {widths[source]}")
+                if len({may_sleep[source] for source in node.sources}) > 1:
+                    raise ValueError(f"node {node.name!r} adds entries that may sleep to others that may not")
+            if node.rule.entries == "same" and node.sources[0] in may_sleep:
+                may_sleep[node.name] = may_sleep[node.sources[0]]
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> Self:
+        sizes = self.sizes()
+        for node in self.nodes:
+            given = [sizes[source] for source in node.sources]
+            if len(set(given)) > 1:
+                raise ValueError(f"node {node.name!r} reads images of different sizes: {given}")
+            if node.op == "flatten" and given[0] and node.repeat != math.prod(given[0]):
+                raise ValueError(
+                    f"node {node.name!r} flattens {math.prod(given[0])} pixels, its repeat is {node.repeat}"
+                )
+            if node.op == "linear" and given[0]:
+                raise ValueError(f"node {node.name!r} is linear and reads an image: flatten it first")
+            if node.op in ("conv", "pool", "up", "upconv") and len(given[0]) != 2:
+                raise ValueError(f"node {node.name!r} is a {node.op} and reads {node.sources[0]!r}, which is no image")
+            if node.op in ("up", "upconv") and _half(sizes[node.like]) != given[0]:
+                raise ValueError(f"node {node.name!r} doubles {given[0]}; {node.like!r} has {sizes[node.like]}")
         return self
 
     def __getitem__(self, name: str) -> Node:
@@ -116,7 +110,7 @@ class Graph(Strict):
 
     def layers(self) -> Iterator[Node]:
         """The nodes that have weights, in order."""
-        return (node for node in self.nodes if node.op == "linear")
+        return (node for node in self.nodes if node.rule.weighted)
 
     def searched(self) -> Iterator[Node]:
         """The layers whose groups may sleep, in order."""
@@ -126,11 +120,75 @@ class Graph(Strict):
         """The nodes that add, in order."""
         return (node for node in self.nodes if node.op == "sum")
 
+    def sizes(self) -> dict[str, Size]:
+        """Height and width of every node for a sample of `input_shape`; empty where it has no pixels."""
+        sizes: dict[str, Size] = {}
+        for node in self.nodes:
+            match node.rule.size:
+                case "given":
+                    sizes[node.name] = self.input_shape[1:]
+                case "none":
+                    sizes[node.name] = ()
+                case "source":
+                    sizes[node.name] = sizes[node.sources[0]]
+                case "half":
+                    sizes[node.name] = _half(sizes[node.sources[0]])
+                case "like":
+                    sizes[node.name] = sizes[node.like]
+        return sizes
+
+    @property
+    def takes_any_size(self) -> bool:
+        """Whether images of any height and width are taken, and images of that size given."""
+        return len(self.input_shape) == 3 and self.sizes()[self.nodes[-1].name] == self.input_shape[1:]
+
+    def at(self, height: int, width: int) -> "Graph":
+        """The same graph, its costs stated for images of this size. Raises ValueError where it takes but one size."""
+        if not self.takes_any_size:
+            raise ValueError(f"this graph takes samples of shape {self.input_shape} alone")
+        shapes = {"input_shape": (self.input_shape[0], height, width)}
+        return self.model_copy(update={**shapes, "output_shape": (self.output_shape[0], height, width)})
+
+    def reach(self) -> int:
+        """How far from a pixel of the output its inputs lie, in pixels, of a graph that takes images of any size.
+
+        On a tile of an image whose first pixel stands at a multiple of :meth:`stride`, the output is that on the whole
+        image wherever the tile's borders inside the image are at least so far away.
+        """
+        reach, stride = dict.fromkeys([self.nodes[0].name], 0), self.strides()
+        for node in self.nodes[1:]:
+            step = stride[node.name]
+            farther = {"conv": node.kernel // 2 * step, "upconv": step}.get(node.op, 0)
+            if node.op == "up":
+                farther = 2 * step if node.mode == "bilinear" else step
+            reach[node.name] = farther + max((reach[source] for source in node.sources), default=0)
+        return reach[self.nodes[-1].name]
+
+    def stride(self) -> int:
+        """Pixels of the input from one pixel to the next at the coarsest size."""
+        return max(self.strides().values())
+
+    def strides(self) -> dict[str, int]:
+        """Pixels of the input from one pixel of a node to its next; of a node without pixels those of its source."""
+        strides: dict[str, int] = {}
+        for node in self.nodes:
+            if node.rule.size == "half":
+                strides[node.name] = 2 * strides[node.sources[0]]
+            else:
+                strides[node.name] = strides[node.like or node.sources[0]] if node.like or node.sources else 1
+        return strides
+
+    @property
+    def adds_input(self) -> bool:
+        """Whether the output is the input and a correction, so that it stands in the input's units."""
+        last = self.nodes[-1]
+        return last.op == "sum" and self.nodes[0].name in last.sources
+
     def origins(self) -> dict[str, str]:
-        """For every sum the layer that its first operand comes from; for every other node itself."""
+        """For every node whose entries are those of its sources the layer that the first comes from; else itself."""
         origins: dict[str, str] = {}
         for node in self.nodes:
-            origins[node.name] = origins[node.sources[0]] if node.op == "sum" else node.name
+            origins[node.name] = origins[node.sources[0]] if node.rule.entries == "same" else node.name
         return origins
 
     def index_sets(self) -> list[tuple[str, ...]]:
@@ -153,14 +211,14 @@ def kept_counts(graph: Graph, active: Mapping[str, int] | None = None) -> dict[s
     """
     counts: dict[str, int] = {}
     for node in graph.nodes:
-        match node.op:
-            case "flatten" | "concat":
+        match node.rule.entries:
+            case "joined":
                 counts[node.name] = node.repeat * sum(counts[s] for s in node.sources)
-            case "linear" if node.searched and active is not None:
-                counts[node.name] = active.get(node.name, node.width)
-            case "sum":
+            case "same":
                 counts[node.name] = counts[node.sources[0]]
-            case _:
+            case "own" if node.searched and active is not None:
+                counts[node.name] = active.get(node.name, node.width)
+            case "own":
                 counts[node.name] = node.width
     return counts
 
@@ -169,40 +227,56 @@ def kept_indices(graph: Graph, active: Mapping[str, Sequence[int]]) -> dict[str,
     """Which entries of every node survive, given the sorted active groups of the searched layers."""
     kept: dict[str, list[int]] = {}
     for node in graph.nodes:
-        match node.op:
-            case "flatten":
-                (source,) = node.sources
-                kept[node.name] = [i * node.repeat + k for i in kept[source] for k in range(node.repeat)]
-            case "concat":
+        match node.rule.entries:
+            case "joined":
                 offset, entries = 0, []
                 for source in node.sources:
-                    entries += [offset + i for i in kept[source]]
+                    entries += [(offset + i) * node.repeat + k for i in kept[source] for k in range(node.repeat)]
                     offset += graph[source].width
                 kept[node.name] = entries
-            case "linear" if node.searched and node.name in active:
-                kept[node.name] = list(active[node.name])
-            case "sum":
+            case "same":
                 kept[node.name] = kept[node.sources[0]]
-            case _:
+            case "own" if node.searched and node.name in active:
+                kept[node.name] = list(active[node.name])
+            case "own":
                 kept[node.name] = list(range(node.width))
     return kept
+
+
+def read_nodes(graph: Graph, counts: Mapping[str, int]) -> set[str]:
+    """The nodes that the output depends on when `counts` entries of every node are left (see :func:`kept_counts`).
+
+    A node of no entries feeds nothing. So all that only leads to it is unread too: a level of a U-Net, say.
+    """
+    read = {graph.nodes[-1].name}
+    for node in reversed(graph.nodes):
+        if node.name in read:
+            read |= {source for source in node.sources if counts[source] > 0}
+    return read
+
+
+def used(graph: Graph, active: Mapping[str, int]) -> dict[str, int]:
+    """`active` with 0 for the layers (and sums) that nothing reads any more: what is left when they are cut off."""
+    read = read_nodes(graph, kept_counts(graph, active))
+    return {name: count if name in read else 0 for name, count in active.items()}
 
 
 def parameters(graph: Graph, active: Mapping[str, int] | None = None) -> int:
     """Number of trainable parameters (weights, biases, scalars) when `active` groups are left; all, without it.
 
-    `active` may name sums too: how many of their scalars are not 0.
+    `active` may name sums too: how many of their scalars are not 0. Layers that nothing reads count (see :func:`used`).
     """
     counts = kept_counts(graph, active)
-    weights = sum(counts[n.name] * (counts[n.sources[0]] + 1) for n in graph.layers())
+    weights = sum(counts[n.name] * (_fan_in(n, counts) + 1) for n in graph.layers())
     return weights + sum(_scalars(n, active) for n in graph.sums())
 
 
 def macs(graph: Graph, active: Mapping[str, int] | None = None) -> int:
-    """Multiply-accumulate operations of one sample's forward pass when `active` groups (and scalars) are left."""
-    counts = kept_counts(graph, active)
-    products = sum(counts[n.name] * counts[n.sources[0]] for n in graph.layers())
-    return products + sum(counts[n.name] * _scalars(n, active) for n in graph.sums())
+    """Multiply-accumulate operations of the forward pass of one sample of `graph.input_shape`, as `parameters`."""
+    counts, sizes = kept_counts(graph, active), graph.sizes()
+    products = sum(counts[n.name] * _fan_in(n, counts) * _positions(n, sizes) for n in graph.layers())
+    scaled = sum(counts[n.name] * _scalars(n, active) * math.prod(sizes[n.name]) for n in graph.sums())
+    return products + scaled
 
 
 def neurons(graph: Graph, active: Mapping[str, int] | None = None) -> int:
@@ -211,5 +285,19 @@ def neurons(graph: Graph, active: Mapping[str, int] | None = None) -> int:
     return sum(counts[n.name] for n in graph.searched())
 
 
+def _fan_in(node: Node, counts: Mapping[str, int]) -> int:
+    """Weights of one group; a layer that nothing feeds has none."""
+    return node.kernel**2 * sum(counts[source] for source in node.sources)
+
+
+def _positions(node: Node, sizes: Mapping[str, Size]) -> int:
+    """How often a layer's weights are applied to a sample; those of an `upconv` once for every pixel that it reads."""
+    return math.prod(sizes[node.sources[0] if node.op == "upconv" else node.name])
+
+
 def _scalars(node: Node, active: Mapping[str, int] | None) -> int:
     return node.scalars if active is None else active.get(node.name, node.scalars)
+
+
+def _half(size: Size) -> Size:
+    return tuple((pixels + 1) // 2 for pixels in size)

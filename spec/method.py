@@ -179,6 +179,11 @@ class Budget(Strict):
 
     epochs: int = Field(default=30, ge=1, le=100_000)
     batch_size: int = Field(default=128, ge=1, le=65_536)
+    crop: Annotated[int, Field(ge=4, le=4096)] | None = None
+    """Side in pixels of the random squares that networks of any image size are trained on; they are turned by quarter
+    turns and mirrored at random. Left out, training sees whole images, which then have one size."""
+    crops_per_image: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Crops that each image gives in an epoch; as many as fit beside each other where not given."""
     time_limit_s: int = Field(default=86_400, ge=1, le=31 * 86_400)
     """Seconds of training, fine-tuning and comparison included, after which the search fails with `time_limit`."""
     noise_level: Annotated[float, Field(gt=0, le=1e6)] | None = None

@@ -1,14 +1,16 @@
 """What a search amounts to, by closed form: sizes, memory, and whether it can be run at all."""
 
+import math
 from dataclasses import dataclass
 
 from spec.base import SpecError
 from spec.data import DataShape
 from spec.graph import Graph, macs, parameters
+from spec.images import TILE_PIXELS, Crops, crops
 from spec.method import SGD, AdaBreg, Adam, LinBreg, ProxAdam, ProxSGD
 from spec.search import SearchSpec
 from spec.target import Measure, possible
-from spec.task import Classify, output_shape
+from spec.task import is_squared, output_shape
 
 FLOAT = 4  # bytes; the search runs in float32
 RUNTIME = 450 * 2**20  # bytes of a trainer with its libraries, the ONNX exporter's included, before any data
@@ -27,7 +29,8 @@ class Plan:
     """A search that can be run: its graph, the superstructure's size, and the memory that training it takes.
 
     `parameters` and `macs` (of one sample's forward pass) are those of the full superstructure, `possible` the least
-    and the largest size by every measure. `memory_bytes` is an upper estimate.
+    and the largest size by every measure. `memory_bytes` is an upper estimate. `crops` are what a step trains on, None
+    for whole samples.
     """
 
     graph: Graph
@@ -35,17 +38,19 @@ class Plan:
     macs: int
     possible: dict[Measure, tuple[int, int]]
     memory_bytes: int
+    crops: Crops | None = None
 
 
 def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
     """Plan `spec` on `data`; raises SpecError where the parts do not fit each other, the data or `memory_limit`."""
     graph = spec.superstructure.graph(data.shape, output_shape(spec.task, data))
+    squares = crops(spec.budget, spec.task, graph, data)
     count = parameters(graph)
     sizes = possible(graph)
     _check_target(spec, graph, sizes)
     _check_comparison(spec)
     _check_method(spec)
-    memory = _memory(spec, graph, data, count)
+    memory = _memory(spec, graph, data, count, squares)
     if memory > memory_limit:
         raise SpecError(
             ("superstructure", "widths"),
@@ -53,7 +58,7 @@ def plan(spec: SearchSpec, data: DataShape, memory_limit: int) -> Plan:
             f"{memory / 2**30:,.1f} GiB, the limit is {memory_limit / 2**30:,.1f} GiB; "
             "narrow the widths or make budget.batch_size smaller",
         )
-    return Plan(graph=graph, parameters=count, macs=macs(graph), possible=sizes, memory_bytes=memory)
+    return Plan(graph=graph, parameters=count, macs=macs(graph), possible=sizes, memory_bytes=memory, crops=squares)
 
 
 def _check_target(spec: SearchSpec, graph: Graph, sizes: dict[Measure, tuple[int, int]]) -> None:
@@ -90,10 +95,10 @@ def _up(share: float) -> float:
 
 
 def _check_comparison(spec: SearchSpec) -> None:
-    if "linear" in (spec.compare or ()) and isinstance(spec.task, Classify):
+    if "linear" in (spec.compare or ()) and not is_squared(spec.task):
         raise SpecError(
             ("compare",),
-            "linear is a closed form of squared losses, and classify has none; leave it out. "
+            f"linear is a closed form of squared losses, and {spec.task.kind} has none; leave it out. "
             "For this task are offered: flat, scaled, geometric, random, scratch",
         )
     if spec.seeds is not None and spec.seed not in (0, spec.seeds[0]):
@@ -102,8 +107,9 @@ def _check_comparison(spec: SearchSpec) -> None:
 
 def _check_method(spec: SearchSpec) -> None:
     how = spec.method
-    if spec.budget.noise_level is not None and isinstance(spec.task, Classify):
-        raise SpecError(("budget", "noise_level"), "the noise level is of a squared loss, and classify has none")
+    if spec.budget.noise_level is not None and not is_squared(spec.task):
+        what = f"the noise level is of a squared loss, and {spec.task.kind} has none"
+        raise SpecError(("budget", "noise_level"), what)
     if isinstance(how, Adam | SGD) and how.lam:
         raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
     if isinstance(how, AdaBreg) and how.depth == "searched":
@@ -138,7 +144,7 @@ def _check_depth(spec: SearchSpec) -> None:
         )
 
 
-def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:
+def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int, squares: Crops | None) -> int:
     """The larger of two moments: the search, and the end, when all that was trained is exported."""
     found = count
     if spec.target is not None and spec.target.measure == "parameters":
@@ -148,6 +154,15 @@ def _memory(spec: SearchSpec, graph: Graph, data: DataShape, count: int) -> int:
     widest = max(node.width for node in graph.nodes)
     closed_form = 7 * 8 * widest**2 if "linear" in spec.rivals and widest <= 4096 else 0
     ending = (_EXPORT_COPIES + _PATH_COPIES + kept) * found
-    entries = sum(node.width for node in graph.nodes)
-    activations = 3 * FLOAT * entries * spec.budget.batch_size  # before and after σ, and the gradient
+    seen = graph if squares is None else graph.at(squares.side, squares.side)
+    activations = 3 * FLOAT * _entries(seen) * spec.budget.batch_size  # before and after σ, and the gradient
+    if graph.takes_any_size:  # whole images are run in tiles
+        tiles = TILE_PIXELS / math.prod(graph.input_shape[1:])
+        activations = max(activations, round(2 * FLOAT * _entries(graph) * tiles))
     return RUNTIME + max(FLOAT * searching, FLOAT * ending, closed_form) + activations + data.bytes
+
+
+def _entries(graph: Graph) -> int:
+    """Numbers that the nodes of a network hold for one sample, at every pixel."""
+    sizes = graph.sizes()
+    return sum(node.width * math.prod(sizes[node.name]) for node in graph.nodes)

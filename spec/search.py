@@ -8,7 +8,7 @@ from spec.base import Strict
 from spec.method import AdaBreg, AnyMethod, Budget, Finetune
 from spec.mlp import Mlp
 from spec.target import Target
-from spec.task import Classify, Task
+from spec.task import Task, is_squared
 
 # A new superstructure is one file that declares its graph, and one more member here.
 Superstructure = Mlp
@@ -89,7 +89,7 @@ class SearchSpec(Strict):
         """What the found network is compared with."""
         if self.compare is not None:
             return self.compare
-        return ("flat", "scaled", "scratch") if isinstance(self.task, Classify) else DEFAULT_RIVALS
+        return DEFAULT_RIVALS if is_squared(self.task) else ("flat", "scaled", "scratch")
 
     @property
     def search_epochs(self) -> int:

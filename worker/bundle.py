@@ -27,6 +27,7 @@ from worker.seeds import stream
 
 FORMAT = 1
 _SAMPLES = 8
+_PIXELS = 1 << 18  # of all samples together, where one has less
 _TIME = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say: no file is dated
 
 _MEDIA = {
@@ -166,7 +167,7 @@ def _preprocessing(network: Network, samples: Samples) -> dict[str, Any]:
 def _recorded(job: Job, network: Network, samples: Samples, objective: Objective) -> dict[str, torch.Tensor]:
     """A few validation samples: what goes in, what comes out, and what should."""
     split = samples.splits["validation"]
-    x, y = split.batch(torch.arange(min(_SAMPLES, len(split))))
+    x, y = split.batch(split.first(max(1, min(_SAMPLES, _PIXELS // split.pixels))))
     given, target = objective.pair(x, y, stream(job.spec.all_seeds[0], "samples"))
     recorded = {"input": given, "output": network.eval()(given), "truth": target}
     return {key: value.clone() for key, value in recorded.items()}  # an autoencoder's input is its truth

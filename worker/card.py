@@ -11,6 +11,9 @@ _PIPELINE = {
     "autoencode": "image-to-image",
     "denoise": "image-to-image",
     "deblur": "image-to-image",
+    "super_resolve": "image-to-image",
+    "translate": "image-to-image",
+    "segment": "image-segmentation",
     "classify": "image-classification",
     "regress": "tabular-regression",
 }

@@ -23,8 +23,9 @@ def outputs(spec: SearchSpec, objective: Objective, samples: Samples) -> Affine 
     """
     if objective.std is not None:
         return samples.outputs
+    its = samples.outputs if objective.paired else samples.inputs
     plain = spec.superstructure.output_activation == "none" and not spec.superstructure.group_head
-    return samples.inputs if objective.squared and plain else None
+    return its if objective.squared and plain else None
 
 
 def arms(

@@ -101,7 +101,12 @@ class Loop:
             epochs=self.now.planned,
             train_loss=loss,
             validation_loss=training.scores.loss,
-            metrics={training.objective.metric: training.scores.metric, **_gates(training), **_skips(stage, training)},
+            metrics={
+                training.objective.metric: training.scores.metric,
+                **training.scores.more,
+                **_gates(training),
+                **_skips(stage, training),
+            },
             lr=lr,
             lam=_lam(training) if searching else None,
             counts=counts,

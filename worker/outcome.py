@@ -12,10 +12,11 @@ from spec import Graph, macs, parameters
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over a split: the loss, and the task's metric."""
+    """Means over a split: the loss, the task's metric, and further ones by name where it has them."""
 
     loss: float
     metric: float
+    more: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

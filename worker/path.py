@@ -49,6 +49,7 @@ class Path:
                 "graph": s.network.graph.model_dump_json(),
                 "loss": s.validation.loss,
                 "metric": s.validation.metric,
+                "more": s.validation.more,
             }
             for size, s in self._best.items()
         ]
@@ -57,7 +58,7 @@ class Path:
         """Go on from what `state` gave."""
         for value in values:
             network = _network(value["graph"], self.samples, under(str(value["size"]), tensors))
-            scores = Scores(value["loss"], value["metric"])
+            scores = Scores(value["loss"], value["metric"], value.get("more", {}))
             self._best[value["size"]] = Snapshot(value["epoch"], value["counts"], network, scores)
 
 

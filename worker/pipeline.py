@@ -13,7 +13,7 @@ from models.budget import Budget, start_density
 from models.groups import active_counts, cut_, in_use, sparse_start_
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink
-from spec import Graph, macs, parameters
+from spec import Graph, crops, macs, parameters
 from spec.method import AdaBreg, Lasso
 from spec.task import output_shape
 from worker import comparison, linear
@@ -30,6 +30,7 @@ from worker.race import RATES, Arm, Trial, race, trials
 from worker.resume import Progress
 from worker.samples import Samples
 from worker.seeds import stream
+from worker.tiles import tiling
 from worker.training import Diverged, Schedule, Training, batches_of, evaluate
 
 
@@ -46,7 +47,9 @@ class Pipeline:
         shape = samples.shape
         self.shapes = shape.shape, output_shape(self.spec.task, shape)
         self.graph: Graph = self.spec.superstructure.graph(*self.shapes)
-        self.batches = batches_of(samples, self.spec.budget.batch_size)
+        self.crops = crops(self.spec.budget, self.spec.task, self.graph, shape)
+        self.tiling = tiling(self.graph)
+        self.batches = batches_of(samples, self.spec.budget.batch_size, self.crops)
         self.now = Progress(Path(samples))
         self.loop = Loop(job, folder, samples, self.graph, self.now, emit, stopping)
         self.resumed = self.now.reached
@@ -253,7 +256,7 @@ class Pipeline:
         return Training(
             name, network, optimizer, schedule, self.objective, self.samples,
             steps=steps, batch_size=self.spec.budget.batch_size, seed=seed,
-            keep_best=keep_best, measure_start=measure_start,
+            crops=self.crops, tiling=self.tiling, keep_best=keep_best, measure_start=measure_start,
         )  # fmt: skip
 
     def _size(self, graph: Graph) -> int:
@@ -268,19 +271,20 @@ class Pipeline:
             return parameters(self.now.found[0].network.graph)
         return target.limit(self.graph)
 
-    def _score(self, network: Network, split: str, seed: int) -> Scores:
-        return evaluate(network, self.objective, self.samples.splits[split], seed, split)
+    def _score(self, network: torch.nn.Module, split: str, seed: int) -> Scores:
+        return evaluate(network, self.objective, self.samples.splits[split], seed, split, self.tiling)
 
     def _unchanged(self) -> Scores | None:
         """What handing the input through would score, where that is an answer: every network has to beat it."""
-        if self.spec.task.kind not in ("denoise", "deblur"):
+        given, wanted = self.shapes
+        if self.spec.task.kind not in ("denoise", "deblur", "super_resolve", "translate") or given != wanted:
             return None
-        split = self.samples.splits["validation"]
-        return evaluate(torch.nn.Identity(), self.objective, split, self.spec.all_seeds[0], "validation")
+        return self._score(torch.nn.Identity(), "validation", self.spec.all_seeds[0])
 
     @torch.no_grad()
     def _difference(self, large: Network, small: Network, seed: int) -> float:
         split = self.samples.splits["validation"]
-        x, y = split.batch(torch.arange(min(len(split), 512)))
+        most = 512 if self.tiling is None else max(1, self.tiling.pixels // split.pixels)
+        x, y = split.batch(split.first(most))
         given, _ = self.objective.pair(x, y, stream(seed, "validation", 0))
         return float((large.eval()(given) - small.eval()(given)).abs().max())

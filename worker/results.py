@@ -15,7 +15,7 @@ def result(spec: SearchSpec, outcome: Outcome, metric: str) -> dict[str, Any]:
     size = {"parameters": parameters(found.network.graph), "macs": macs(found.network.graph)}
 
     def scores(of: Scores | None) -> dict[str, float] | None:
-        return None if of is None else {"loss": of.loss, metric: of.metric}
+        return None if of is None else {"loss": of.loss, metric: of.metric, **of.more}
 
     return {
         "winner": outcome.winner.name,
@@ -113,4 +113,5 @@ def _mean(scores: list[Scores | None], metric: str) -> dict[str, float] | None:
     return {
         "loss": statistics.fmean(score.loss for score in known),
         metric: statistics.fmean(score.metric for score in known),
+        **{name: statistics.fmean(score.more[name] for score in known) for name in known[0].more},
     }

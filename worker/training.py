@@ -3,19 +3,21 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import torch
 
 from linbreg import pack_state, unpack_state
 from models.network import Network
+from spec import Crops
 from worker.checkpoint import Tensors, prefixed, under
 from worker.failure import SearchFailed
 from worker.objective import Objective
 from worker.outcome import Scores
 from worker.samples import Samples, Split
 from worker.seeds import stream
+from worker.tiles import Tiling, run
 
 EVALUATION_BATCH = 512
 WARM_UP = 20  # steps
@@ -65,11 +67,12 @@ class Diverged(SearchFailed):
 class Training:
     """Trains `network` on `samples` for `steps`; `name` names it and the randomness that belongs to it.
 
-    An epoch goes once through the training split; the last one ends with the steps. With `keep_best` the weights with
-    the lowest validation loss are kept in `best`, those before the first step included where `measure_start` says so;
-    without, the last ones are. `after_step` is called with the number of steps done, after every step; `watch` every
-    10 steps, and `watched` is the mean of what it said in this epoch. A param group with an `lr_factor` has so many
-    times the step size of the others.
+    An epoch goes once through the training split, or with `crops` so often through it as every image gives crops; the
+    last one ends with the steps. `tiling` says how a network of any image size runs large ones, in validation. With
+    `keep_best` the weights with the lowest validation loss are kept in `best`, those before the first step included
+    where `measure_start` says so; without, the last ones are. `after_step` is called with the number of steps done,
+    after every step; `watch` every 10 steps, and `watched` is the mean of what it said in this epoch. A param group
+    with an `lr_factor` has so many times the step size of the others.
 
     The network lies on any device; samples stay on the CPU, and so does all that is random.
     """
@@ -86,6 +89,8 @@ class Training:
         steps: int,
         batch_size: int,
         seed: int,
+        crops: Crops | None = None,
+        tiling: Tiling | None = None,
         keep_best: bool = False,
         measure_start: bool = False,
         after_step: Callable[[int], None] | None = None,
@@ -94,7 +99,8 @@ class Training:
         self.name, self.network, self.optimizer, self.schedule = name, network, optimizer, schedule
         self.objective, self.samples, self.steps, self.seed = objective, samples, steps, seed
         self.batch_size = batch_size
-        self.batches = batches_of(samples, batch_size)
+        self.crops, self.tiling = crops, tiling
+        self.batches = batches_of(samples, batch_size, crops)
         self.epochs = math.ceil(steps / self.batches)
         self.device = next(network.parameters()).device
         self.after_step, self.watch = after_step, watch
@@ -136,7 +142,11 @@ class Training:
         """
         if self.batch == 0:
             self._watched = [0.0, 0.0]
-        order = torch.randperm(len(self.samples.train), generator=stream(self.seed, self.name, "order", self.epoch))
+        count = len(self.samples.train)
+        order = torch.randperm(
+            _of_epoch(count, self.crops), generator=stream(self.seed, self.name, "order", self.epoch)
+        )
+        order %= count
         self.network.train()
         batches = min(self.batches, self.steps - self.epoch * self.batches)
         while self.batch < batches:
@@ -164,7 +174,8 @@ class Training:
 
     def validate(self) -> Scores:
         """Scores on the validation split, with the same noise every time."""
-        return evaluate(self.network, self.objective, self.samples.splits["validation"], self.seed, "validation")
+        split = self.samples.splits["validation"]
+        return evaluate(self.network, self.objective, split, self.seed, "validation", self.tiling)
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything that the rest of the training depends on."""
@@ -202,7 +213,11 @@ class Training:
         return self.network
 
     def _step(self, indices: torch.Tensor) -> float:
-        x, y = self.samples.train.batch(indices)
+        if self.crops is None:
+            x, y = self.samples.train.batch(indices)
+        else:
+            place = stream(self.seed, self.name, "crop", self.epoch, self.batch)
+            x, y = self.samples.train.crops(indices, self.crops.side, place)
         given, target = self.objective.pair(x, y, stream(self.seed, self.name, "noise", self.epoch, self.batch))
         given, target = given.to(self.device), target.to(self.device)
         lr = self.lr()
@@ -230,22 +245,48 @@ class Training:
             self.best = copy.deepcopy(self.network.state_dict())
 
 
-def batches_of(samples: Samples, batch_size: int) -> int:
+def batches_of(samples: Samples, batch_size: int, crops: Crops | None = None) -> int:
     """Batches of an epoch; the last may be smaller."""
-    return math.ceil(len(samples.train) / batch_size)
+    return math.ceil(_of_epoch(len(samples.train), crops) / batch_size)
+
+
+def _of_epoch(images: int, crops: Crops | None) -> int:
+    return images * (1 if crops is None else crops.per_image)
 
 
 @torch.no_grad()
-def evaluate(network: torch.nn.Module, objective: Objective, split: Split, seed: int, purpose: str) -> Scores:
-    """Mean loss and metric of a network on a split, with noise that depends on `seed` and `purpose` alone."""
+def evaluate(
+    network: torch.nn.Module,
+    objective: Objective,
+    split: Split,
+    seed: int,
+    purpose: str,
+    tiling: Tiling | None = None,
+) -> Scores:
+    """Mean loss and metrics of a network on the whole samples of a split; each counts alike, whatever its size.
+
+    Noise depends on `seed` and `purpose` alone. `tiling` is of a network of any image size: large images are then run
+    in tiles, and never so many at once that they have more pixels together than a tile.
+    """
     network.eval()
     device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
     loss = metric = 0.0
-    for start in range(0, len(split), EVALUATION_BATCH):
-        indices = torch.arange(start, min(start + EVALUATION_BATCH, len(split)))
+    more: dict[str, float] = {}
+    for indices in _at_once(split, tiling):
         x, y = split.batch(indices)
-        given, target = objective.pair(x, y, stream(seed, purpose, start))
-        output = network(given.to(device)).cpu()
+        given, target = objective.pair(x, y, stream(seed, purpose, int(indices[0])))
+        output = (network(given.to(device)) if tiling is None else run(network, given.to(device), tiling)).cpu()
         loss += objective.loss(output, target).item() * len(indices)
         metric += objective.measure(output, target).sum().item()
-    return Scores(loss / len(split), metric / len(split))
+        for name, values in objective.details(output, target).items():
+            more[name] = more.get(name, 0.0) + values.sum().item()
+    return Scores(loss / len(split), metric / len(split), {name: total / len(split) for name, total in more.items()})
+
+
+def _at_once(split: Split, tiling: Tiling | None) -> Iterator[torch.Tensor]:
+    """Indices of samples that are run together: of one size, and not too many."""
+    most = EVALUATION_BATCH if tiling is None else min(EVALUATION_BATCH, max(1, tiling.pixels // split.pixels))
+    if split.sizes is not None:
+        most = 1
+    for start in range(0, len(split), most):
+        yield torch.arange(start, min(start + most, len(split)))

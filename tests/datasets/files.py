@@ -116,6 +116,16 @@ FLAT = npz(x=pixels(10, 8, 8))
 BAD_FLOATS = np.full((10, 8, 8), np.nan, np.float32)
 SIZES = {**pngs(8), "8.png": png(8, (9, 8)), "9.png": png(9, (10, 8))}
 
+
+def grid(seed):
+    return pixels(8, 8, seed=seed)
+
+
+def pairs(label, folder="label", count=10) -> bytes:
+    labels = {f"{folder}/{n}.png": image(label(n).astype(np.uint8)) for n in range(count)}
+    return zipped({**pngs(count, "image/{}.jpg"), **labels})
+
+
 HOSTILE = {
     "zip bomb, one large file": (lambda: zipped({"0.png": bytes(100 * MIB)}), "would unpack to 104,857,600 bytes"),
     "zip bomb, many files": (many_large, "together are read"),
@@ -146,7 +156,23 @@ HOSTILE = {
     "PNG with far too many pixel bytes": (lambda: zipped({f"{n}.png": png_bomb(8, 8) for n in range(3)}), "constant"),
     "many large PNGs": (
         lambda: zipped({f"{n}.png": png_bomb(4000, 4000) for n in range(30)}), "images of 4000×4000 need"),
-    "mixed sizes": (lambda: zipped(SIZES), r"3 sizes.*8×8: 8 \(such as 0.png\).*8×9: 1 \(such as 8.png\)"),
+    "many sizes that need too large a canvas": (
+        lambda: zipped({"0.png": png_bomb(4000, 60), **{f"{n}.png": png_bomb(60, 4000) for n in range(1, 80)}}),
+        "different sizes, kept on one canvas of 4000×4000"),
+    "pairs of different sizes": (
+        lambda: zipped({**pngs(3, "image/{}.png"), **{f"label/{n}.png": png(n, (9, 8)) for n in range(3)}}),
+        "3 labels have another size than their image: image/0.png has 8×8 pixels, label/0.png 8×9"),
+    "masks of no classes": (
+        lambda: pairs(lambda n: grid(n) % 3 * 100, "mask"), "mask/ holds no masks: the values 0, 100, 200 are no"),
+    "masks with a value to ignore": (
+        lambda: pairs(lambda n: np.where(grid(n) > 250, 255, grid(n) % 2), "mask"), "values 0, 1, 255 are no classes"),
+    "masks of classes from 1": (lambda: pairs(lambda n: grid(n) % 2 + 1, "masks"), "the values 1, 2 are no classes"),
+    "masks of one class": (lambda: pairs(lambda n: grid(n) * 0, "mask"), "every pixel is 0"),
+    "masks that lost their values": (lambda: pairs(grid, "mask"), "239 different values are too many for classes"),
+    "masks in colour": (lambda: pairs(lambda n: pixels(8, 8, 3), "mask"), "mask/ holds no masks: they have colours"),
+    "partners of another size in an npz": (
+        lambda: npz(x=pixels(10, 8, 8), y=pixels(10, 8, 9)), "an image and its partner have one height and width"),
+    "sizes that do not fit": (lambda: npz(x=pixels(10, 8, 8), sizes=np.full((10, 2), 9)), "sizes is int64"),
     "one image": (lambda: zipped(pngs(1)), "holds one sample; at least 3"),
     "one image, not zipped": (png, "is a PNG image; send"),
     "NaN": (lambda: npz(x=BAD_FLOATS), "NaN"),

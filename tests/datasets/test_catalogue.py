@@ -10,7 +10,7 @@ import pytest
 
 from datasets import DataInvalid, DataSetMissing, DataSetUnknown, catalogue
 
-PACKAGED = ("digits", "diabetes", "mnist-5k")
+PACKAGED = ("digits", "diabetes", "mnist-5k", "photos")
 
 
 def test_the_catalogue_lists_what_can_be_used_and_says_why_the_rest_cannot():
@@ -104,7 +104,7 @@ def test_a_packaged_set_is_described_in_milliseconds(name):
     assert describing(name, None) < 0.005
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10", "bsd400", "membrane", "nuclei"])
 def test_a_set_in_files_is_described_in_milliseconds(need, name):
     assert describing(name, need(name)) < 0.02
 

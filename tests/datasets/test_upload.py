@@ -1,6 +1,7 @@
 """Uploads as people send them: read, said how, and kept in one form."""
 
 import gzip
+import io
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from datasets import upload
 from datasets.checking import check
 
-from .files import idx, image, npz, pixels, png, pngs, rgb16, zipped
+from .files import SIZES, idx, image, npz, pairs, pixels, png, pngs, rgb16, zipped
 
 
 @pytest.fixture
@@ -137,21 +138,97 @@ def test_images_are_recognised_by_their_content(checked):
     assert said["count"] == 10
 
 
-def test_masks_are_kept_beside_the_images(checked, tmp_path):
-    masks = {f"label/{n}.png": image(grey(n) % 3, mode=None) for n in range(10)}
-    said, data = checked(zipped({**pngs(10, "image/{}.jpg"), **masks}))
+@pytest.mark.parametrize(
+    ("painted", "classes"),
+    [
+        (lambda n: grey(n) % 3, lambda n: grey(n) % 3),
+        (lambda n: (grey(n) > 99) * 255, lambda n: grey(n) > 99),
+        (lambda n: grey(n) % 2, lambda n: grey(n) % 2),
+    ],
+)
+def test_masks_come_as_the_classes_of_their_pixels(checked, painted, classes):
+    said, data = checked(pairs(painted))
 
-    assert said["pairs"] == {"kind": "mask", "shape": [1, 8, 8]}
-    assert data.y is None
-    with np.load(tmp_path / "data.npz") as kept:
-        np.testing.assert_array_equal(kept["y"][:, 0], np.stack([grey(n) % 3 for n in range(10)]))
+    expected = np.stack([classes(n) for n in range(10)]).astype(np.uint8)
+    assert said["pairs"] == {"kind": "mask", "channels": 1, "classes": int(expected.max()) + 1}
+    assert said["warnings"] == [f"label/ was read as masks of {expected.max() + 1} classes"]
+    assert (said["classes"], said["targets"], said["labels"]) == (None, None, None)
+    np.testing.assert_array_equal(data.y, expected)
+
+
+def test_masks_with_a_palette_or_16_bits_or_in_an_npz_are_the_same(checked):
+    wide = {f"label/{n}.png": image((grey(n) > 99).astype(np.uint16) * 65535) for n in range(10)}
+    coloured = {}
+    for n in range(10):
+        mask = Image.fromarray((grey(n) > 99).astype(np.uint8))
+        mask.putpalette([9, 9, 9, 255, 0, 0])
+        coloured[f"label/{n}.png"] = _png(mask)
+    arrays = npz(x=np.stack([grey(n) for n in range(10)]), y=np.stack([grey(n) > 99 for n in range(10)]))
+
+    found = [checked(zipped({**pngs(10, "image/{}.png"), **labels}))[1] for labels in (wide, coloured)]
+    found.append(checked(arrays)[1])
+
+    for data in found:
+        np.testing.assert_array_equal(data.y, np.stack([grey(n) > 99 for n in range(10)]))
+    assert len({data.fingerprint for data in found}) == 1
+
+
+def _png(made: Image.Image) -> bytes:
+    file = io.BytesIO()
+    made.save(file, "PNG")
+    return file.getvalue()
 
 
 def test_pairs_of_images(checked):
-    said, _ = checked(zipped({**pngs(10, "image/{}.png"), **{f"label/{n}.png": image(colour(n)) for n in range(10)}}))
+    said, data = checked(
+        zipped({**pngs(10, "image/{}.png"), **{f"label/{n}.png": image(colour(n)) for n in range(10)}})
+    )
+    of_arrays, _ = checked(npz(x=pixels(10, 8, 8), y=pixels(10, 8, 8, 3) / 255))
 
-    assert said["pairs"] == {"kind": "image", "shape": [3, 8, 8]}
-    assert "the tasks offered today use image/ alone" in said["warnings"][0]
+    assert said["pairs"] == of_arrays["pairs"] == {"kind": "image", "channels": 3, "classes": None}
+    assert said["warnings"] == ["label/ was read as images"]
+    assert of_arrays["warnings"] == ["y was read as images"]
+    np.testing.assert_array_equal(data.y, np.stack([colour(n).transpose(2, 0, 1) for n in range(10)]))
+
+
+def test_what_has_few_values_that_are_no_classes_is_an_image_and_said_to_be(checked):
+    said, data = checked(pairs(lambda n: grey(n) % 3 * 100))
+    of_arrays, same = checked(
+        npz(x=np.stack([grey(n) for n in range(10)]), y=np.stack([grey(n) % 3 * 100 for n in range(10)]))
+    )
+
+    assert said["pairs"] == of_arrays["pairs"] == {"kind": "image", "channels": 1, "classes": None}
+    assert said["warnings"] == ["label/ was read as images: the values 0, 100, 200 are no classes 0 … K-1"]
+    assert of_arrays["warnings"] == ["y was read as images: the values 0, 100, 200 are no classes 0 … K-1"]
+    assert data.fingerprint == same.fingerprint
+
+
+def test_images_of_different_sizes_keep_theirs(checked):
+    said, data = checked(zipped(SIZES))
+
+    assert said["shape"] == [1, *data.extent("train")]
+    assert said["sizes"] == {"smallest": [8, 8], "largest": [10, 8], "in_training": data.extent("train") != (8, 8)}
+    assert said["warnings"] == [
+        "the images have 3 sizes: 8×8: 8 (such as 0.png); 8×9: 1 (such as 8.png); 8×10: 1 (such as 9.png); "
+        "only networks of any image size take them"
+    ]
+    whole = [pixels(*((8, 8) if n < 8 else (n + 1, 8)), seed=n) for n in range(10)]
+    for n in range(10):
+        np.testing.assert_array_equal(data.image(n)[0], whole[n])
+    flat = np.concatenate([one.ravel() for one in whole]) / 255
+    assert said["range"] == pytest.approx({"min": flat.min(), "max": flat.max(), "mean": flat.mean()})
+
+
+def test_pairs_of_different_sizes_keep_theirs(checked):
+    def sized(n):
+        return pixels(8 + n % 3, 9, seed=n)
+
+    members = {f"image/{n}.png": image(sized(n)) for n in range(10)}
+    _, data = checked(zipped({**members, **{f"masks/{n}.png": image(sized(n) % 2) for n in range(10)}}))
+
+    for n in range(10):
+        height, width = data.sizes[n]
+        np.testing.assert_array_equal(data.y[n, :height, :width], sized(n) % 2)
 
 
 def test_an_npz_with_labels_and_one_with_targets(checked):

@@ -111,7 +111,14 @@ BEFORE = [
             "has width 5, its sources give 4",
         ),
         ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a", "b"))], "has width 3, 'b' has 2"),
-        ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a", "input"))], "neither a layer nor a sum"),
+        (
+            [
+                *BEFORE,
+                Node(name="c", op="concat", width=3, sources=("a",)),
+                Node(name="s", op="sum", width=3, sources=("a", "c")),
+            ],
+            "entries are joined from others",
+        ),
         ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a", "fixed"))], "may sleep to others that may not"),
         ([*BEFORE, Node(name="s", op="sum", width=3, sources=("a",), scalars=1)], "without a source that enters"),
     ],
