@@ -23,7 +23,8 @@ class Scores:
 class Candidate:
     """A trained network, with the evidence for it; `epochs` may be a part of one where a race left it behind.
 
-    `full` says whether it was trained as long as any; `lr` is None where nothing was trained (the closed form).
+    `full` says whether one of its name was trained as long as any, even where a shorter trial ended better and is this
+    one; `lr` is None where nothing was trained (the closed form).
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Where a search stands: all that the rest of it depends on, kept in a checkpoint and taken up again."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -41,12 +41,11 @@ class Progress:
     reached: tuple[Stage, int] | None = None
 
     def keep(self, candidate: Candidate) -> None:
-        """Keep a candidate where nothing of its name and seed was trained longer, or as long and to a lower loss."""
+        """Keep the best network of a name and seed by validation loss: a long training may end worse than its trial."""
         key = candidate.name, candidate.seed
-        known = self.candidates.get(key)
-        ours = (candidate.steps, -candidate.validation.loss)
-        if known is None or ours > (known.steps, -known.validation.loss):
-            self.candidates[key] = candidate
+        known = self.candidates.get(key, candidate)
+        best = min(known, candidate, key=lambda one: one.validation.loss)
+        self.candidates[key] = replace(best, full=known.full or candidate.full)
 
     def eta(self, spec: SearchSpec, stage: Stage, training: Training, share: float) -> float:
         """Seconds left, by the pace of this epoch; `share` is the size of what is trained to the superstructure's."""

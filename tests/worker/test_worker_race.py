@@ -2,7 +2,9 @@
 
 import pytest
 
+from worker.outcome import Candidate, Scores
 from worker.race import RATES, Arm, race, trials
+from worker.resume import Progress
 
 
 def arms(shapes):
@@ -67,3 +69,18 @@ def test_what_was_planned_is_what_is_done():
 def test_arms_that_diverge_are_left_behind():
     done = run(MANY, 1000, lambda arm: 1.0 if arm.lr == RATES[0] else float("inf"))
     assert done[-1].arm.lr == RATES[0]
+
+
+def test_a_trial_that_was_better_than_the_whole_training_is_what_is_delivered():
+    now = Progress(path=None)
+
+    def candidate(steps: int, loss: float, *, full: bool) -> Candidate:
+        return Candidate("found", 1, None, 0.01, steps, steps / 10, full, Scores(loss, 0.0))
+
+    now.keep(candidate(10, 0.5, full=False))
+    now.keep(candidate(20, 0.3, full=False))
+    now.keep(candidate(80, 0.4, full=True))
+    kept = now.candidates["found", 1]
+    assert (kept.steps, kept.validation.loss, kept.full) == (20, 0.3, True)
+    now.keep(candidate(80, 0.2, full=True))
+    assert now.candidates["found", 1].steps == 80
