@@ -25,9 +25,10 @@ def awake(scores, lams):
 
 @st.composite
 def cases(draw):
-    layers = draw(st.integers(1, 4))
+    """Scores of layers without ties (those have a test of their own), a size, and a share of the possible range."""
+    widths = draw(st.lists(st.integers(1, 30), min_size=1, max_size=4))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 10**6)))
-    scores = [torch.rand(draw(st.integers(1, 30)), generator=generator) for _ in range(layers)]
+    scores = list(((torch.randperm(sum(widths), generator=generator) + 1) / sum(widths)).split(widths))
     inputs, outputs = draw(st.integers(1, 20)), draw(st.integers(1, 20))
     return scores, chain(inputs, outputs), draw(st.floats(0, 1.2))
 
