@@ -36,7 +36,7 @@ def quantile_lams(
     rest, order = rest.sort(descending=True, stable=True)
     joined = torch.nn.functional.one_hot(owner[order], len(ordered)).cumsum(0)
     counts = torch.cat([torch.zeros(1, len(ordered), dtype=torch.int64), joined]) + first
-    fits = int((size(list(counts.T)) <= limit).sum())
+    fits = int((size(list(counts.T)).double() <= limit).sum())  # beside a float, whole numbers would become float32
     taken = max(fits - 1, 0)
     while 0 < taken < len(rest) and rest[taken - 1] <= rest[taken] * (1 + TIE):
         taken -= 1

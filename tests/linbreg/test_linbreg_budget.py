@@ -95,3 +95,9 @@ def test_rounding_to_float32_does_not_move_a_group_across():
         (lam,) = quantile_lams([layer], size, size([count]))
         rounded = torch.tensor(lam, dtype=torch.float32)
         assert int((layer > rounded).sum()) <= count
+
+
+def test_sizes_that_float32_cannot_tell_apart_are_told_apart():
+    scores = [torch.tensor([4.0, 3.0, 2.0, 1.0])]
+    lams = quantile_lams(scores, lambda counts: 2**24 + counts[0], 2**24 + 2.5)
+    assert awake(scores, lams) == [2]
