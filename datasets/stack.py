@@ -42,7 +42,7 @@ def stack(files: Sequence[File], max_bytes: int, *, as_labels: bool = False) -> 
     channels = 1 if numbered or all(picture.grey for picture in headers) else 3
     deep = any(picture.deep for picture in headers)
     if deep and channels == 3:
-        raise DataInvalid("the zip mixes 16-bit grey images with colour ones; save all alike")
+        raise DataInvalid("16-bit grey images are mixed with colour ones; save all alike")
     sizes = np.array([(picture.height, picture.width) for picture in headers], dtype=np.int64)
     height, width = (int(side) for side in sizes.max(0))
     equal = bool((sizes == (height, width)).all())

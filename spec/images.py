@@ -31,7 +31,7 @@ def crops(budget: Budget, task: Task, graph: Graph, data: DataShape) -> Crops | 
     side, where = budget.crop, ("budget", "crop")
     if not graph.takes_any_size:
         if side is not None:
-            raise SpecError(where, "this superstructure takes images of one size only; leave it out, or take a unet")
+            raise SpecError(where, "this superstructure takes images of one size only; leave it out")
         _check_one_size(data)
     elif (reach := graph.reach()) > min(data.smallest):
         raise SpecError(
@@ -66,7 +66,7 @@ def _check_one_size(data: DataShape) -> None:
         raise SpecError(
             ("data",),
             f"its images have sizes from {least} to {most}, and this superstructure takes one size only; "
-            "take a unet, or cut the images to one size",
+            "cut the images to one size",
         )
 
 

@@ -13,7 +13,7 @@ MOST = 20
 PLANNED_FIELDS = {
     "callback_url": "leave it out and poll the search or watch its events",
 }
-PLANNED_KINDS = {"superstructure": ("unet", "convnet"), "task": ()}
+PLANNED_KINDS = {"superstructure": ("unet", "convnet")}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The processes: how soon the API answers, what it imports, and who restarts and ends whom."""
+"""The processes: what the API imports and holds, and who restarts and ends whom."""
 
 import http.client
 import json
@@ -16,6 +16,7 @@ import pytest
 
 import app
 from app.commands import worker_commands
+from app.server import _as_tcp
 from app.settings import Settings
 from spec import EXAMPLE
 
@@ -37,17 +38,6 @@ def get(port, path, timeout=1.0):
         return response.status, response.read()
     finally:
         connection.close()
-
-
-def polls(port, count):
-    """Seconds that each of some polls over one connection takes."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    for _ in range(count):
-        began = time.perf_counter()
-        connection.request("GET", "/v1/searches")
-        connection.getresponse().read()
-        yield time.perf_counter() - began
-    connection.close()
 
 
 def refused_at_length(port, content_type):
@@ -104,6 +94,16 @@ def test_the_api_never_imports_torch():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+def test_answers_do_not_wait_for_the_callers_acknowledgement():
+    """asyncio switches Nagle's algorithm off where a socket says that it is TCP, and what it accepts says so too."""
+    with _as_tcp(socket.create_server(("127.0.0.1", 0))) as listening:
+        caller = socket.create_connection(listening.getsockname())
+        accepted, _ = listening.accept()
+        assert accepted.proto == socket.IPPROTO_TCP
+        accepted.close()
+        caller.close()
 
 
 def test_the_api_stays_small_and_ends_in_order(environment):

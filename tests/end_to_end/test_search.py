@@ -13,15 +13,6 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file
 
-from ..service import serving
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, databases):
-    home = tmp_path_factory.mktemp("home") / "home"
-    with databases.fresh(migrated=False) as url, serving(home, BREGNAS_DATABASE_URL=url) as running:
-        yield running
-
 
 @pytest.fixture(scope="module")
 def succeeded(service):

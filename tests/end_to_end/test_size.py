@@ -8,8 +8,6 @@ import zipfile
 
 import pytest
 
-from ..service import serving
-
 pytestmark = pytest.mark.trains
 
 LIMIT = 3000
@@ -21,13 +19,6 @@ ASKED = {
     "seeds": [1, 2],
     "budget": {"epochs": 8, "batch_size": 32},
 }
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, databases):
-    home = tmp_path_factory.mktemp("home") / "home"
-    with databases.fresh(migrated=False) as url, serving(home, BREGNAS_DATABASE_URL=url) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

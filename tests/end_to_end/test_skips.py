@@ -11,8 +11,6 @@ import onnxruntime
 import pytest
 from safetensors.numpy import load_file
 
-from ..service import serving
-
 pytestmark = pytest.mark.trains
 
 LIMIT = 6000
@@ -25,13 +23,6 @@ ASKED = {
     "seed": 1,
     "budget": {"epochs": 8, "batch_size": 32},
 }
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory, databases):
-    home = tmp_path_factory.mktemp("home") / "home"
-    with databases.fresh(migrated=False) as url, serving(home, BREGNAS_DATABASE_URL=url) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
