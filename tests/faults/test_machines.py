@@ -3,6 +3,7 @@
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,7 @@ def freeze(machines, *processes):
     for _ in range(20):
         for process in processes:
             process.send_signal(signal.SIGSTOP)
+        wait_stopped(*(process.pid for process in processes))
         if not machines.url.startswith("sqlite"):
             return
         with sqlite3.connect(machines.url.removeprefix("sqlite:///"), isolation_level=None, timeout=0.5) as other:
@@ -95,6 +97,18 @@ def freeze(machines, *processes):
                     process.send_signal(signal.SIGCONT)
                 time.sleep(0.05)
     pytest.fail("the worker was never seen outside a transaction")
+
+
+def wait_stopped(*pids):
+    """Wait for every thread: one inside the kernel ends what it does there first, and that may be to take a lock."""
+    deadline = time.monotonic() + 30
+    while any(state(path) != "T" for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/stat")):
+        assert time.monotonic() < deadline, "not every thread stopped"
+        time.sleep(0.01)
+
+
+def state(stat):
+    return stat.read_text().rpartition(")")[2].split()[0]
 
 
 @pytest.mark.database("sqlite")  # locked as only SQLite can be
