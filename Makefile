@@ -1,4 +1,4 @@
-# The two commands that matter: `make demo` and `make test`. `make serve` keeps the service running.
+# The commands that matter: `make demo`, `make demo-unet` and `make test`. `make serve` keeps the service running.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two at once: a test of a service waits much, and computes little.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: install demo serve test test-postgres check format bench results prove lock clean
+.PHONY: install demo demo-unet serve test test-postgres check format bench results prove lock clean
 
 install: $(STAMP)
 
@@ -18,6 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/bregnas demo
+
+demo-unet: $(STAMP)
+	$(BIN)/bregnas demo --unet
 
 serve: $(STAMP)
 	$(BIN)/bregnas serve

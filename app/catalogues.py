@@ -30,4 +30,8 @@ async def list_superstructures() -> Response:
     return answer(schemas.listed(found, list(SUPERSTRUCTURES)))
 
 
-_EXAMPLES = {"mlp": EXAMPLE["superstructure"]}
+_EXAMPLES = {
+    "mlp": EXAMPLE["superstructure"],
+    "unet": {"kind": "unet", "levels": 3, "base": 32, "residual": True},
+    "convnet": {"kind": "convnet", "channels": [64, 64], "kernel": 5, "hidden": [128]},
+}

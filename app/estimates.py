@@ -1,6 +1,7 @@
 """What would a search amount to on this server? And may it be run at all?"""
 
 import math
+import statistics
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,14 +10,14 @@ from app import schemas
 from app.problems import Refusal, invalid
 from app.service import Service
 from datasets import DataError, Description, describe
-from spec import DataShape, Pairs, Plan, SearchSpec, Sizes, SpecError, plan
+from spec import DataShape, Pairs, Plan, SearchSpec, Sizes, SpecError, macs, plan
 from store import datasets, searches
 from store.database import read
 from store.errors import NotFound
 
 _FLOPS = 5e10  # a second, of two CPU cores
 _FLOPS_OF_A_MAC = 6  # forward, and backward to weights and inputs; a multiplication and an addition each
-COMPARISON = 2  # whole trainings of the small network at most
+COMPARISON = 2  # whole trainings of the small network at most; a control is one more
 _FOUND = 0.25  # of the superstructure; what is fine-tuned is smaller, how much is what the search will tell
 _STEP_S = 0.002  # of Python and the optimiser, whatever the size
 _FLOAT = 4  # bytes
@@ -34,7 +35,7 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
     epochs = schemas.EstimatedEpochs(
         search=spec.budget.epochs,
         finetune=spec.finetune.epochs,
-        compare=COMPARISON * spec.full_epochs if spec.rivals else 0,
+        compare=(COMPARISON + ("control" in spec.rivals)) * spec.full_epochs if spec.rivals else 0,
         seeds=len(spec.all_seeds),
     )
     return schemas.Estimate(
@@ -54,15 +55,17 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
 
 
 def _seconds(spec: SearchSpec, plan: Plan, epochs: schemas.EstimatedEpochs, samples: int) -> float:
-    macs: float = plan.macs
+    forward: float = plan.macs
     if plan.crops is not None:
         samples *= plan.crops.per_image
-        macs *= plan.crops.side**2 / math.prod(plan.graph.input_shape[1:])
-    arithmetic = samples * _FLOPS_OF_A_MAC * macs / _FLOPS
+        forward *= plan.crops.side**2 / math.prod(plan.graph.input_shape[1:])
+    arithmetic = samples * _FLOPS_OF_A_MAC * forward / _FLOPS
     overhead = math.ceil(samples / spec.budget.batch_size) * _STEP_S
     share = _FOUND
     if spec.target is not None:
         share = spec.target.limit(plan.graph) / plan.possible[spec.target.measure][1]
+    if plan.rivals:  # of convolutions: equal parameters are not equal arithmetic
+        share = statistics.mean(map(macs, plan.rivals)) / plan.macs
     small = (1.3 * epochs.finetune + epochs.compare) * (share * arithmetic + overhead)
     return round(epochs.seeds * (epochs.search * (arithmetic + overhead) + small), 1)
 

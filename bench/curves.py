@@ -98,7 +98,7 @@ def _begun(run: Record) -> int:
     graph = spec.superstructure.graph((1, 28, 28), (1, 28, 28))
     network = Network(graph)
     density = start_density(graph, spec.target, spec.method.density or 1.0)
-    sparse_start_(network, density=density, scale=spec.method.init_scale, generator=stream(spec.seed, "start"))
+    sparse_start_(network, density=density, scale=spec.init_scale, generator=stream(spec.seed, "start"))
     return parameters(graph, active_counts(network))
 
 

@@ -141,8 +141,8 @@ class Run:
 
     def _flat(self, depth: int) -> Graph:
         shapes = rivals("flat", SUPERSTRUCTURE, *self.shapes, parameters, self.case.limit, seed=0)
-        (widths,) = [rival.superstructure for rival in shapes if len(rival.superstructure.widths) == depth]
-        return widths.graph(*self.shapes)
+        (graph,) = [rival.graph for rival in shapes if len(rival.widths) == depth]
+        return graph
 
     def _trained(self, network: Network) -> Network:
         adam = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)

@@ -1,9 +1,9 @@
-"""What docs/results.md tells of sizes, candidates and baselines: run what is missing.
+"""What docs/results.md tells of sizes, candidates, baselines and U-Nets: run what is missing.
 
     python -m bench.measure [--only TEXT] [--list] [--jobs N] [--threads N] [--data-root FOLDER] [--out FILE]
 
 One JSON line a case, in the file as it comes. What is in the file is not run again; a search that was interrupted goes
-on from its checkpoint. MNIST and Fashion-MNIST are read from FOLDER (`BREGNAS_DATA` where no folder is given).
+on from its checkpoint. The data sets are read from FOLDER (`BREGNAS_DATA` where no folder is given).
 `bench.report` makes tables and pictures of the file. Different numbers of threads round differently: the records say
 how many there were.
 """
@@ -21,6 +21,7 @@ from bench.pool import Case, run
 from bench.published import autoencoders, classifiers, published
 from bench.records import read
 from bench.sizes import candidates, targets, traces, twice
+from bench.unets import convnets, unets
 
 OUT: Final = Path("bench/results/sizes.jsonl")
 
@@ -30,7 +31,8 @@ def cases() -> list[Case]:
     fronts = [Front("mnist-5k", "denoise", seed, density) for density in (None, 0.01) for seed in (1, 2)]
     sized = list(candidates())  # six at one size, four more of one task, the rest
     others = [*traces(), *fronts, *published(), *baselines()]
-    first = [*targets(), *others, *sized[:6], *classifiers(), *twice(5), *sized[6:10]]
+    convolutions = [*unets(), *convnets()]
+    first = [*targets(), *others, *sized[:6], *classifiers(), *twice(5), *convolutions, *sized[6:10]]
     return [*first, *autoencoders(), *delivered(), *sized[10:]]
 
 

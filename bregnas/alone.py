@@ -1,8 +1,11 @@
 """Run a bundle in PyTorch and in ONNX Runtime where Bregnas cannot be imported; run from the bundle's folder.
 
+With two names of files it runs the bundle's `model.py` on an image besides, from the first into the second.
+
 This file is a script that imports nothing of this project, and sees to it that nothing else can either.
 """
 
+import contextlib
 import importlib.abc
 import json
 import sys
@@ -31,7 +34,7 @@ def main() -> None:
     sys.path.insert(0, ".")
     import onnxruntime
     import torch
-    from model import load  # type: ignore[import-not-found]  # the bundle's own file
+    from model import load, run  # type: ignore[import-not-found]  # the bundle's own file
     from safetensors.torch import load_file
 
     samples = load_file("samples.safetensors")
@@ -49,6 +52,9 @@ def main() -> None:
             name: tensor[0, 0].tolist() for name, tensor in (("input", given), ("output", by_torch), ("truth", truth))
         },
     }
+    if len(sys.argv) > 1:
+        with contextlib.redirect_stdout(sys.stderr):
+            run(".", *sys.argv[1:])
     print(json.dumps(report))  # noqa: T201 - its output is what it is for
 
 

@@ -27,7 +27,7 @@ from bregnas import alone
 from bregnas.show import Emerging, pictures, summary
 
 # Settings under which an hour-glass emerges by itself: no width is drawn or forced. See docs/results.md.
-SEARCH: dict[str, Any] = {
+MLP: dict[str, Any] = {
     "name": "demo: a denoising autoencoder",
     "superstructure": {"kind": "mlp", "widths": [784] * 5, "activation": "silu", "group_head": True},
     "task": {"kind": "denoise", "sigma": 0.2},
@@ -38,6 +38,19 @@ SEARCH: dict[str, Any] = {
     "compare": ["linear"],
     "seed": 3,
 }
+# A size is asked for, and channels move to where they are worth more. See docs/unet.md.
+UNET: dict[str, Any] = {
+    "name": "demo: a denoising U-Net",
+    "superstructure": {"kind": "unet", "levels": 3, "base": 24, "growth": 1.5, "residual": True},
+    "task": {"kind": "denoise", "sigma": 0.1},
+    "data": "photos",
+    "target": {"parameters": 10_000},
+    "method": {"lr": 0.002},
+    "budget": {"epochs": 8, "batch_size": 8, "crop": 40},
+    "finetune": {"epochs": 8, "lr": 0.002},
+    "compare": ["flat"],
+    "seed": 1,
+}
 _MARK = ".bregnas-demo"  # a folder with this file in it may be made anew
 START_S = 30.0
 POLL_S = 0.3
@@ -45,6 +58,7 @@ POLL_S = 0.3
 
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the results go; made anew.")] = Path("demo-output"),
+    unet: Annotated[bool, typer.Option("--unet", help="Search a U-Net that denoises photos.")] = False,
 ) -> None:
     """Search a denoising autoencoder on 5,000 real MNIST images, from POST to a network that runs alone."""
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -57,7 +71,7 @@ def demo(
     home.mkdir(parents=True)
     (folder / _MARK).touch()
     with _service(home, console) as url, httpx.Client(base_url=url, timeout=30) as client:
-        search = _post(client, console)
+        search = _post(client, UNET if unet else MLP, console)
         search = _watch(client, search["id"], console)
         if search["status"] != "succeeded":
             error = search.get("error") or {"code": search["status"], "message": ""}
@@ -68,14 +82,18 @@ def demo(
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(folder)
         inside = folder / Path(bundle.namelist()[0]).parts[0]
-    ran = _run_alone(inside, folder, console)
     from bregnas.plots import growth, triptych
 
+    ran = _run_on_photo(inside, folder, search, console) if unet else _run_alone(inside, folder, console)
     picture = growth(history, folder / "architecture.png")
     example = triptych(ran["example"], folder / "example.png")
     summary(console, search, ran)
-    pictures(console, ran["example"])
-    console.print(f"network   {archive}\npicture   {picture}\nexample   {example}")
+    if not unet:
+        pictures(console, ran["example"])
+    console.print(
+        f"network   {archive}\nlayers    {inside / 'architecture.svg'}\npicture   {picture}\nexample   {example}",
+        soft_wrap=True,
+    )
     console.print(f"[dim]{time.monotonic() - began:.0f} s in all[/]")
 
 
@@ -120,8 +138,8 @@ def _await(url: str, service: "subprocess.Popen[bytes]", log: Path) -> None:
     raise typer.Exit(1)
 
 
-def _post(client: httpx.Client, console: Console) -> dict[str, Any]:
-    answer = client.post("/v1/searches", json=SEARCH)
+def _post(client: httpx.Client, search_for: dict[str, Any], console: Console) -> dict[str, Any]:
+    answer = client.post("/v1/searches", json=search_for)
     if answer.status_code != httpx.codes.ACCEPTED:
         problem: dict[str, Any] = answer.json()
         typer.echo(f"{problem['title']}: {problem.get('detail', '')} {problem.get('errors', '')}", err=True)
@@ -162,12 +180,19 @@ def _download(client: httpx.Client, search_id: str, folder: Path, console: Conso
     return path
 
 
-def _run_alone(bundle: Path, folder: Path, console: Console) -> dict[str, Any]:
-    """Run the network in PyTorch and ONNX Runtime in a process that cannot import this project."""
+def _run_alone(bundle: Path, folder: Path, console: Console, *images: Path) -> dict[str, Any]:
+    """Run the network in PyTorch and ONNX Runtime in a process that cannot import this project.
+
+    With two image files, it also makes the second from the first.
+    """
     script = folder / "run_alone.py"
     script.write_text(Path(alone.__file__).read_text())
     run = subprocess.run(
-        [sys.executable, str(script.resolve())], cwd=bundle, capture_output=True, text=True, check=False
+        [sys.executable, str(script.resolve()), *(str(image.resolve()) for image in images)],
+        cwd=bundle,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if run.returncode:
         typer.echo(f"the downloaded network does not run: {run.stderr[-2000:]}", err=True)
@@ -178,3 +203,20 @@ def _run_alone(bundle: Path, folder: Path, console: Console) -> dict[str, Any]:
         f"ONNX Runtime by {ran['onnx']:.1e}"
     )
     return ran
+
+
+def _run_on_photo(bundle: Path, folder: Path, search: dict[str, Any], console: Console) -> dict[str, Any]:
+    """Run the network alone on a whole noisy photo that it has not seen, and show that as the example."""
+    from bregnas import photo
+
+    clean, noisy = photo.write(folder, search["spec"]["task"]["sigma"])
+    denoised = folder / "denoised.png"
+    ran = _run_alone(bundle, folder, console, noisy, denoised)
+    images = {"noisy": noisy, "denoised": denoised, "clean": clean}
+    height, width, _ = photo.read(clean).shape
+    console.print(
+        f"a whole photo of {width} × {height} pixels, which no search has seen: PSNR of "
+        f"{photo.psnr(noisy, clean):.2f} dB in, {photo.psnr(denoised, clean):.2f} dB out",
+        highlight=False,
+    )
+    return ran | {"example": {name: photo.read(path) for name, path in images.items()}}

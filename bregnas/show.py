@@ -20,6 +20,9 @@ _NAMES = {
     "scratch": "found widths, from scratch",
     "flat": "equal widths",
     "scaled": "superstructure, scaled",
+    "ratio": "one ratio from level to level",
+    "random": "random widths",
+    "control": "equal widths, search's training",
     "linear": "best linear, closed form",
 }
 _BAR = 56

@@ -1,37 +1,92 @@
 """Which parameters form a group, which groups are active, and how a search starts with a few of them."""
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from linbreg import GroupL1, sparse_rows_
+from linbreg import L1, GroupL1, KernelGroupL1, sparse_rows_
 from models.network import Network
 from models.ops import OPS
 from spec.graph import Node, kept_counts, used
 
 
-def parameter_groups(network: Network, lam: float, scalars: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def parameter_groups(
+    network: Network,
+    lam: float,
+    scalars: dict[str, Any] | None = None,
+    *,
+    groups: Literal["filters", "kernels"] = "filters",
+) -> list[dict[str, Any]]:
     """Parameter groups for an optimiser of `linbreg`: one regularised group an index set, the rest with J ≡ 0.
 
     The layers of an index set share their groups: neuron i is row i of all of them. `scalars` are settings of a group
     for the scalars of sums, such as its regulariser; without it those are among the rest.
+
+    With `groups` "kernels", the authors' form, a group is a single kernel of a convolution or a single weight of a
+    linear layer, the head's too; all biases are among the rest.
     """
     graph = network.graph
-    grouped = graph.bias == "grouped"
-    groups: list[dict[str, Any]] = []
-    for names in graph.index_sets():
-        layers = [network.rows(graph[name]) for name in names]
-        rows = [p for layer in layers for key, p in layer.items() if grouped or key == "weight"]
-        groups.append({"params": rows, "regularizer": GroupL1(lam=lam, joint=len(rows) > 1)})
-    free: list[torch.Tensor] = []
-    for node in graph.layers():
-        free += [p for key, p in network.rows(node).items() if not node.searched or (not grouped and key == "bias")]
+    regularized: list[dict[str, Any]] = []
+    if groups == "kernels":
+        kernels, weights = single_weights(network)
+        parts = ((kernels, KernelGroupL1(lam)), (weights, L1(lam)))
+        regularized += [{"params": params, "regularizer": penalty} for params, penalty in parts if params]
+        free = [network.rows(node)["bias"] for node in graph.layers()]
+    else:
+        grouped = graph.bias == "grouped"
+        for names in graph.index_sets():
+            layers = [network.rows(graph[name]) for name in names]
+            rows = [p for layer in layers for key, p in layer.items() if grouped or key == "weight"]
+            regularized.append({"params": rows, "regularizer": GroupL1(lam=lam, joint=len(rows) > 1)})
+        free = [
+            p
+            for node in graph.layers()
+            for key, p in network.rows(node).items()
+            if not node.searched or (not grouped and key == "bias")
+        ]
     if scalars is not None and len(network.scalars):
-        groups.append({"params": list(network.scalars.values()), **scalars})
+        regularized.append({"params": list(network.scalars.values()), **scalars})
     else:
         free += network.scalars.values()
-    return [*groups, {"params": free}] if free else groups
+    return [*regularized, {"params": free}] if free else regularized
+
+
+def single_weights(network: Network) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    """The weights of convolutions, (out, in, height, width), and those of linear layers, (out, in)."""
+    weights = [rows["weight"] for rows in map(network.rows, network.graph.layers()) if "weight" in rows]
+    return [weight for weight in weights if weight.dim() > 2], [weight for weight in weights if weight.dim() == 2]
+
+
+@torch.no_grad()
+def kernel_start_(
+    network: Network, *, density: float, scale: float, generator: torch.Generator, bias_scale: float = 1.0
+) -> None:
+    """Begin as the authors do: a share `density` of single kernels and of single linear weights awake, scalars at 0.
+
+    `scale` is a factor on He's deviation √(2 / fan_in) in every layer, the head too; biases are uniform between 0 and
+    `bias_scale` / √fan_in. Draws are of the CPU.
+    """
+    for node in network.graph.layers():
+        rows = network.rows(node)
+        weight, bias = rows["weight"], rows["bias"]
+        fan_in, kernel = weight[0].numel(), (1,) * (weight.dim() - 2)
+        awake = torch.rand((*weight.shape[:2], *kernel), generator=generator) < density
+        weight.copy_(torch.randn(weight.shape, generator=generator) * awake * scale * math.sqrt(2 / fan_in))
+        bias.copy_(torch.rand(bias.shape, generator=generator) * bias_scale / math.sqrt(fan_in))
+    for scalars in network.scalars.values():
+        scalars.zero_()
+
+
+def weight_shares(network: Network) -> dict[str, float]:
+    """What is left of single `kernels` and of `linear weights`, as shares: those that are not exactly 0."""
+    kernels, weights = single_weights(network)
+    masks = {"kernels": KernelGroupL1(0.0).active(kernels), "linear weights": L1(0.0).active(weights)}
+    return {
+        name: sum(int(mask.sum()) for mask in found) / sum(mask.numel() for mask in found)
+        for name, found in masks.items()
+        if found
+    }
 
 
 def active_masks(network: Network) -> dict[str, torch.Tensor]:

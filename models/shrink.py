@@ -1,11 +1,13 @@
 """From a superstructure with sleeping groups to the plain, physically smaller network that computes the same."""
 
+from collections.abc import Mapping
+
 import torch
 
 from models.activation import activation
 from models.groups import active_masks
 from models.network import Network, Place
-from spec.graph import Graph, Node, kept_indices, read_nodes
+from spec.graph import Graph, Node, kept_counts, kept_indices, read_nodes
 
 
 class LayerDied(ValueError):
@@ -29,6 +31,9 @@ def shrink(network: Network) -> Network:
     """
     masks = active_masks(network)
     graph = network.graph
+    dead = find_dead(graph, {name: int(mask.sum()) for name, mask in masks.items()})
+    if dead is not None:
+        raise LayerDied(dead)
     kept = kept_indices(graph, {name: mask.nonzero()[:, 0].tolist() for name, mask in masks.items()})
     living = {name: scalars.detach() != 0 for name, scalars in network.scalars.items()}
     small = Network(_Smaller(graph, kept, living).graph(), network.inputs, network.outputs)
@@ -56,6 +61,20 @@ def shrink(network: Network) -> Network:
     return small
 
 
+def find_dead(graph: Graph, active: Mapping[str, int]) -> str | None:
+    """The layer without an active group for which nothing of the input comes to the output; None where it does."""
+    counts = kept_counts(graph, active)
+    read = read_nodes(graph, counts)
+    last = list(graph.layers())[-1].name
+    passes: set[str] = set()  # nodes to which something of the input comes
+    for node in graph.nodes:
+        if counts[node.name] and (node.op == "input" or passes.intersection(node.sources)):
+            passes.add(node.name)
+        elif node.name == last or (node.op == "linear" and node.name in read):
+            return next((n.name for n in graph.searched() if not counts[n.name]), node.name)
+    return None
+
+
 class _Smaller:
     """Builds the graph of what is kept, node by node."""
 
@@ -65,10 +84,9 @@ class _Smaller:
         self.stands: dict[str, str] = {}  # what stands for a node in the smaller graph, by its old name
 
     def graph(self) -> Graph:
-        """The smaller graph; raises LayerDied."""
+        """The smaller graph."""
         counts = {name: len(entries) for name, entries in self.kept.items()}
         read = read_nodes(self.old, counts)
-        self._check_that_something_passes(counts, read)
         for node in self.old.nodes:
             if node.name in read:
                 self._keep(node, counts)
@@ -78,15 +96,6 @@ class _Smaller:
             output_shape=self.old.output_shape,
             bias=self.old.bias,
         )
-
-    def _check_that_something_passes(self, counts: dict[str, int], read: set[str]) -> None:
-        last = list(self.old.layers())[-1].name
-        passes: set[str] = set()  # nodes to which something of the input comes
-        for node in self.old.nodes:
-            if counts[node.name] and (node.op == "input" or passes.intersection(node.sources)):
-                passes.add(node.name)
-            elif node.name == last or (node.op == "linear" and node.name in read):
-                raise LayerDied(next((n.name for n in self.old.searched() if not counts[n.name]), node.name))
 
     def _keep(self, node: Node, counts: dict[str, int]) -> None:
         sources = [source for source in node.plain if counts[source]]

@@ -243,6 +243,13 @@ def kept_indices(graph: Graph, active: Mapping[str, Sequence[int]]) -> dict[str,
     return kept
 
 
+def resized(graph: Graph, widths: Mapping[str, int]) -> Graph:
+    """The same graph with other widths of the searched layers named; what follows from them follows."""
+    counts = kept_counts(graph, widths)
+    nodes = tuple(node.model_copy(update={"width": counts[node.name]}) for node in graph.nodes)
+    return Graph(**{**dict(graph), "nodes": nodes})
+
+
 def read_nodes(graph: Graph, counts: Mapping[str, int]) -> set[str]:
     """The nodes that the output depends on when `counts` entries of every node are left (see :func:`kept_counts`).
 

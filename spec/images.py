@@ -32,7 +32,7 @@ def crops(budget: Budget, task: Task, graph: Graph, data: DataShape) -> Crops | 
     if not graph.takes_any_size:
         if side is not None:
             raise SpecError(where, "this superstructure takes images of one size only; leave it out")
-        _check_one_size(data)
+        _check_one_size(data, graph)
     elif (reach := graph.reach()) > min(data.smallest):
         raise SpecError(
             ("superstructure",),
@@ -60,13 +60,14 @@ def crops(budget: Budget, task: Task, graph: Graph, data: DataShape) -> Crops | 
     return Crops(side, whole if budget.crops_per_image is None else budget.crops_per_image)
 
 
-def _check_one_size(data: DataShape) -> None:
+def _check_one_size(data: DataShape, graph: Graph) -> None:
     if data.sizes is not None:
+        unet = "take a unet, or " if graph.output_shape[1:] == data.shape[1:] else ""
         least, most = _words(data.sizes.smallest), _words(data.sizes.largest)
         raise SpecError(
             ("data",),
             f"its images have sizes from {least} to {most}, and this superstructure takes one size only; "
-            "cut the images to one size",
+            f"{unet}cut the images to one size",
         )
 
 

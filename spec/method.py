@@ -12,6 +12,7 @@ Density = Annotated[float, Field(gt=0, le=1)]
 Scale = Annotated[float, Field(gt=0, le=100)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Beta, Beta], Field(strict=False)]
+Groups = Literal["filters", "kernels"]
 
 
 class Method(Strict):
@@ -25,8 +26,10 @@ class Method(Strict):
     density: Density | None = None
     """Share of the neurons that are active at the start (at least one in every layer): the optimiser's
     `default_density` where not given. With a target the start takes a quarter of it, or less with a smaller density."""
-    init_scale: Scale = 2.0
-    """Factor on He's standard deviation √(2 / fan_in) of the neurons that are active at the start."""
+    init_scale: Scale | None = None
+    """Factor on He's standard deviation √(2 / fan_in) of the neurons that are active at the start. Where not given: of
+    an MLP 2, fan_in counting all inputs; of convolutions, and of what is grown by admission or begun for swaps, 1, and
+    fan_in counts the inputs that are active."""
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     """μ, added to the gradient as μθ (never to the dual)."""
     schedule: Literal["constant", "cosine", "plateau"] | None = None
@@ -57,6 +60,18 @@ class Bregman(Method):
     """λ of the ℓ1 norm of the skips' scalars, where `superstructure.skips` is "searched"; a target leaves it alone.
     Where none is given: 0.1."""
 
+    groups: Groups = "filters"
+    """What is one group of the regulariser. "filters": a whole neuron, filter or channel with its bias, so that what is
+    not needed is removed. "kernels", the form of Bungert, Roith, Tenbrinck and Burger (JMLR 23(192), 2022), for a
+    convnet or unet without a target: a single kernel from one channel to another, and a single weight of a linear
+    layer, the head's too; biases are in no group. It finds missing connections, `metrics` says how many are left, and
+    hardly a channel is removed."""
+    selection: Literal["quantile", "admission", "swaps"] | None = None
+    """How a target is reached. "quantile": λ follows a growing budget, and groups wake and fall asleep by their duals.
+    "admission": grown from a few channels; λ stays, and the strongest sleepers are let in while they fit. "swaps":
+    begins with equal widths at the target, and channels move to where they are worth more. Where not given: quantile
+    for an MLP, swaps for convolutions."""
+
     default_skip_lam: ClassVar[float] = 0.1
 
 
@@ -69,9 +84,9 @@ class AdaBreg(Bregman):
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
     depth: Literal["fixed", "searched"] = "fixed"
-    """"searched": the depth is found in place of the widths. The search begins with a deep *linear* network of equal
-    widths at the target; a layer becomes nonlinear where the dual of its gate says so, the others are merged away. Of
-    this method's settings `lr` alone counts then (it is Adam's)."""
+    """"searched": an MLP's depth is found in place of its widths. The search begins with a deep *linear* network of
+    equal widths at the target; a layer becomes nonlinear where the dual of its gate says so, the others are merged
+    away. Of this method's settings `lr` alone counts then (it is Adam's)."""
 
 
 class LinBreg(Bregman):
@@ -97,7 +112,9 @@ class ProxAdam(Method):
     lr: LearningRate = 1e-3
     default_lam = 1e-3
     default_density = 1.0
-    init_scale: Scale = 1.0
+    init_scale: Scale | None = 1.0
+    groups: Groups = "filters"
+    """As for adabreg and linbreg: whole filters, or single kernels."""
     lam_schedule: LamSchedule | None = None
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
@@ -110,7 +127,9 @@ class ProxSGD(Method):
     lr: LearningRate = 0.1
     default_lam = 1e-3
     default_density = 1.0
-    init_scale: Scale = 1.0
+    init_scale: Scale | None = 1.0
+    groups: Groups = "filters"
+    """As for adabreg and linbreg: whole filters, or single kernels."""
     lam_schedule: LamSchedule | None = None
     momentum: Beta = 0.0
 
@@ -123,7 +142,7 @@ class Lasso(Method):
     lr: LearningRate = 1e-3
     default_lam = 1e-4
     default_density = 1.0
-    init_scale: Scale = 1.0
+    init_scale: Scale | None = 1.0
     cut: Annotated[float, Field(ge=0, le=100)] | None = None
     """Groups whose root mean square is at most this are removed when the search has ended; `lr` where not given."""
 
@@ -140,7 +159,7 @@ class Adam(Method):
     lr: LearningRate = 1e-3
     default_lam = 0.0
     default_density = 1.0
-    init_scale: Scale = 1.0
+    init_scale: Scale | None = 1.0
     betas: Betas = (0.9, 0.999)
     eps: Annotated[float, Field(gt=0, le=1)] = 1e-8
 
@@ -152,7 +171,7 @@ class SGD(Method):
     lr: LearningRate = 0.1
     default_lam = 0.0
     default_density = 1.0
-    init_scale: Scale = 1.0
+    init_scale: Scale | None = 1.0
     momentum: Beta = 0.0
 
 

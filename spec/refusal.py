@@ -9,11 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 MOST = 20
 
-# Fields and kinds that the design has and this version does not: refused as such, never ignored.
+# Fields that the design has and this version does not: refused as such, never ignored.
 PLANNED_FIELDS = {
     "callback_url": "leave it out and poll the search or watch its events",
 }
-PLANNED_KINDS = {"superstructure": ("unet", "convnet")}
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,6 @@ def _explain(error: Any, model: type[BaseModel]) -> tuple[tuple[str | int, ...],
         else:
             tag, offered = str(given), error["ctx"]["expected"].replace("'", "")
         what = "optimizer" if loc[-1] == "optimizer" else str(loc[-2]) if len(loc) > 1 else "kind"
-        if tag in PLANNED_KINDS.get(what, ()):
-            return loc, f"{what} {tag!r} is not offered yet; offered are: {offered}"
         return loc, f"unknown {what} {tag[:60]!r}; {_nearest(tag, offered.split(', '))}"
     if kind == "union_tag_not_found":
         if field == "method":

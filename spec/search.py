@@ -5,20 +5,39 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, StringConstraints, field_validator
 
 from spec.base import Strict
-from spec.method import AdaBreg, AnyMethod, Budget, Finetune
+from spec.convnet import Convnet
+from spec.method import AdaBreg, AnyMethod, Bregman, Budget, Finetune
 from spec.mlp import Mlp
 from spec.target import Target
 from spec.task import Task, is_squared
+from spec.unet import Unet
 
 # A new superstructure is one file that declares its graph, and one more member here.
-Superstructure = Mlp
+Superstructure = Annotated[Mlp | Unet | Convnet, Field(discriminator="kind")]
 
-SUPERSTRUCTURES: dict[str, type[Mlp]] = {"mlp": Mlp}
+SUPERSTRUCTURES: dict[str, type[Mlp | Unet | Convnet]] = {"mlp": Mlp, "unet": Unet, "convnet": Convnet}
 
-Rivals = Literal["linear", "flat", "scaled", "geometric", "random", "scratch"]
-"""Networks of the found one's size that nobody searched for: the best linear one in closed form, equal widths (at every
-depth), the superstructure's widths scaled down, an hour-glass on geometric lines, random widths, and the found widths
-trained from scratch."""
+Way = Literal["quantile", "admission", "swaps"]
+"""How a search reaches its target; see `method.selection`."""
+
+Rivals = Literal["linear", "flat", "scaled", "geometric", "ratio", "random", "scratch", "control"]
+"""Networks of the found one's size that nobody searched for: the best linear one in closed form, equal widths (of an
+MLP at every depth), the superstructure's widths scaled down, an hour-glass on geometric lines, widths that grow or fall
+by one ratio from level to level, random widths, the found widths trained from scratch, and equal widths that are
+trained as the search trains, with nothing to select."""
+
+OFFERED_RIVALS: dict[str, tuple[Rivals, ...]] = {
+    "mlp": ("linear", "flat", "scaled", "geometric", "random", "scratch"),
+    "unet": ("flat", "scaled", "ratio", "random", "scratch", "control"),
+    "convnet": ("flat", "scaled", "ratio", "random", "scratch", "control"),
+}
+"""Which of them are defined for a superstructure."""
+DEFAULT_RIVALS: dict[str, tuple[Rivals, ...]] = {
+    "mlp": ("linear", "flat", "scaled", "scratch"),
+    "unet": ("flat", "scaled", "ratio", "scratch", "control"),
+    "convnet": ("flat", "scaled", "ratio", "scratch"),
+}
+"""What a network is compared with where nothing is said (`linear` where the loss is squared)."""
 
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -50,7 +69,8 @@ class SearchSpec(Strict):
     finetune: Finetune = Field(default_factory=Finetune)
     compare: Annotated[tuple[Rivals, ...], Field(strict=False)] | None = None
     """What the found network is compared with, at its size or below; the best of all by validation is delivered. Where
-    not given: `linear` (where the loss is squared), `flat`, `scaled` and `scratch`. An empty list leaves it out."""
+    not given: `flat`, `scaled` and `scratch`, with `linear` for an MLP whose loss is squared, `ratio` for convolutions,
+    and `control` for a U-Net with a target. An empty list leaves it out."""
     seed: Seed = 0
     """Everything random follows from it: the same search gives the same architecture on the same kind of CPU."""
     seeds: Annotated[tuple[Seed, ...], Field(strict=False)] | None = None
@@ -89,7 +109,26 @@ class SearchSpec(Strict):
         """What the found network is compared with."""
         if self.compare is not None:
             return self.compare
-        return DEFAULT_RIVALS if is_squared(self.task) else ("flat", "scaled", "scratch")
+        usual = DEFAULT_RIVALS[self.superstructure.kind]
+        selects = self.target is not None and isinstance(self.method, Bregman)
+        defined = {"linear": is_squared(self.task), "control": selects}
+        return tuple(name for name in usual if defined.get(name, True))
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether the superstructure has convolutions."""
+        return not isinstance(self.superstructure, Mlp)
+
+    @property
+    def selection(self) -> Way:
+        """How a target is reached."""
+        asked = self.method.selection if isinstance(self.method, Bregman) else "quantile"
+        return asked or ("swaps" if self.convolutional else "quantile")
+
+    @property
+    def init_scale(self) -> float:
+        """Factor on He's deviation at the start."""
+        return self.method.init_scale or (1.0 if self.convolutional or self.selection != "quantile" else 2.0)
 
     @property
     def search_epochs(self) -> int:
@@ -102,8 +141,6 @@ class SearchSpec(Strict):
         fine-tuning together."""
         return self.budget.epochs + self.finetune.epochs
 
-
-DEFAULT_RIVALS: tuple[Rivals, ...] = ("linear", "flat", "scaled", "scratch")
 
 EXAMPLE = {
     "name": "small denoiser",

@@ -93,7 +93,11 @@ def _parts(
     searched = network.graph == outcome.found.network.graph  # the superstructure around it says something
     files = {
         "README.md": card.card(job, contender, result, data, objective.metric).encode(),
-        "model.py": source.source(network, f"{job.spec.task.kind}: {parameters(network.graph):,} parameters.").encode(),
+        "model.py": source.source(
+            network,
+            f"{job.spec.task.kind}: {parameters(network.graph):,} parameters.",
+            masks=job.spec.task.kind == "segment",
+        ).encode(),
         "model.safetensors": save(source.tensors(network)),
         "model.onnx": b"",
         "architecture.json": _json(_architecture(network, outcome)),

@@ -101,8 +101,8 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
             "## Limits",
             "",
             "It has seen one data set. On inputs of another kind, range or noise it is untested; a size that suits "
-            "this task says nothing about another. What it was compared with had the learning rate raced as it had, in "
-            "short trainings: with other settings another may win.",
+            "this task says nothing about another. What it was compared with had the learning rate raced as it had (a "
+            "control has the found network's), in short trainings: with other settings another may win.",
             "",
         ]
     )
@@ -114,7 +114,9 @@ LABELS = {
     "flat": "equal widths",
     "scaled": "the superstructure's widths, scaled",
     "geometric": "geometric widths",
+    "ratio": "widths by one ratio from level to level, the best of several",
     "random": "random widths, the best of several",
+    "control": "equal widths, trained as the search trains",
     "linear": "the best linear network, in closed form",
 }
 """What each candidate is, for people."""

@@ -1,17 +1,20 @@
 """What a found network is compared with, and what a user should know of how that went."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from models.network import Affine
 from spec import SIZES, Graph, Measure, SearchSpec, Target
 from spec.method import AdaBreg
-from spec.rivals import rivals
+from spec.mlp import Mlp
+from spec.rivals import RivalName, Widths, rivals
 from worker.objective import Objective
 from worker.outcome import Candidate, Found
 from worker.race import RATES, Arm, Start
 from worker.samples import Samples
 
 SCRATCH = "scratch"
+CONTROL = "control"
 Shapes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
@@ -24,8 +27,14 @@ def outputs(spec: SearchSpec, objective: Objective, samples: Samples) -> Affine 
     if objective.std is not None:
         return samples.outputs
     its = samples.outputs if objective.paired else samples.inputs
-    plain = spec.superstructure.output_activation == "none" and not spec.superstructure.group_head
+    last = spec.superstructure
+    plain = not isinstance(last, Mlp) or (last.output_activation == "none" and not last.group_head)
     return its if objective.squared and plain else None
+
+
+def measure(spec: SearchSpec) -> Measure:
+    """What a comparison is fair in: the target's measure, or parameters."""
+    return "macs" if spec.target is not None and spec.target.measure == "macs" else "parameters"
 
 
 def arms(
@@ -35,24 +44,23 @@ def arms(
 
     `shapes` are those of one input and one output, `limit` the size that none may exceed.
     """
-    measure: Measure = "macs" if spec.target is not None and spec.target.measure == "macs" else "parameters"
     graphs: dict[str, Graph] = {}
-    seen: set[tuple[int, ...]] = set()
+    seen: set[Widths] = set()
     named: list[tuple[str, str]] = []
     for name in spec.rivals:
-        if name == "linear":
+        if name in ("linear", CONTROL):
             continue
         if name == "scratch":
             graphs[SCRATCH] = found.network.graph
             named.append((name, SCRATCH))
             continue
         for rival in rivals(
-            name, spec.superstructure, *shapes, lambda graph: SIZES[measure](graph, None), limit, seed=found.seed
+            cast(RivalName, name), spec.superstructure, *shapes, SIZES[measure(spec)], limit, seed=found.seed
         ):
-            if rival.superstructure.widths in seen:
+            if rival.widths in seen:
                 continue  # such as `scaled`, where the superstructure is flat
-            seen.add(rival.superstructure.widths)
-            graphs[rival.name] = rival.superstructure.graph(*shapes)
+            seen.add(rival.widths)
+            graphs[rival.name] = rival.graph
             named.append((name, rival.name))
     starts: list[tuple[Start, float]] = [("dense", factor) for factor in RATES]
     if linear_starts(spec, objective):
@@ -65,9 +73,17 @@ def arms(
     ], graphs
 
 
+def flat(spec: SearchSpec, shapes: Shapes, limit: int) -> Graph | None:
+    """Equal widths at the full depth; None where not even one channel a layer fits."""
+    found = rivals("flat", spec.superstructure, *shapes, SIZES[measure(spec)], limit, seed=0)
+    return found[-1].graph if found else None
+
+
 def linear_starts(spec: SearchSpec, objective: Objective) -> bool:
     """Whether training may begin near the best linear network: where that has a closed form, for SiLU networks."""
     within = spec.superstructure
+    if not isinstance(within, Mlp):
+        return False
     plain = within.activation == "silu" and within.bias == "grouped" and not within.group_head
     return objective.squared and plain and within.output_activation == "none"
 
@@ -82,6 +98,10 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
             if size < 0.98 * limit:
                 below = f"seed {one.seed} found {size:,} {what}, {1 - size / limit:.1%} below the {limit:,} asked for: "
                 said.append(below + _why_below(spec, spec.target, graph, one))
+    gone = sorted({name for one in found for name, count in one.counts.items() if count == 0})
+    depth = isinstance(spec.method, AdaBreg) and spec.method.depth == "searched"
+    if gone and not depth:
+        said.append(f"without an active channel, or read by nothing that has one, and so removed: {', '.join(gone)}")
     there = {candidate.name for candidate in candidates}
     said += [
         f"{name} has no network of this size, or only one that another name has"

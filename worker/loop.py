@@ -4,9 +4,10 @@ import copy
 import time
 from collections.abc import Callable
 
-from linbreg import GroupL1
-from models.groups import active_counts, in_use, scalar_counts
+from linbreg import GroupL1, KernelGroupL1
+from models.groups import active_counts, in_use, scalar_counts, weight_shares
 from models.network import Network
+from models.shrink import find_dead
 from spec import Graph, macs, parameters
 from worker.depth import DepthTraining
 from worker.failure import SearchFailed, Stopped, died
@@ -106,6 +107,7 @@ class Loop:
                 **training.scores.more,
                 **_gates(training),
                 **_skips(stage, training),
+                **_shares(stage, training),
             },
             lr=lr,
             lam=_lam(training) if searching else None,
@@ -122,9 +124,9 @@ class Loop:
         self.emit(done)
         if not searching or isinstance(training, DepthTraining):
             return
-        for layer, count in counts.items():
-            if count == 0:
-                raise died(layer, self.spec)
+        dead = find_dead(self.graph, counts)
+        if dead is not None:
+            raise died(dead, self.spec)
         if training.seed == self.spec.all_seeds[0]:
             self.now.path.meet(on_cpu(training.network), counts, training.epoch, training.scores)
 
@@ -170,7 +172,17 @@ def _skips(stage: Stage, training: Training) -> dict[str, int]:
     return {"skips": sum(counts.values())} if counts else {}
 
 
+def _shares(stage: Stage, training: Training) -> dict[str, float]:
+    """What is left of kernels and linear weights, where single ones are searched."""
+    regularizers = [group.get("regularizer") for group in training.optimizer.param_groups]
+    of_kernels = stage == "search" and any(isinstance(each, KernelGroupL1) for each in regularizers)
+    return weight_shares(training.network) if of_kernels else {}
+
+
 def _lam(training: Training) -> float | None:
     """The largest λ of any layer."""
     regularizers = [group.get("regularizer") for group in training.optimizer.param_groups]
-    return max((regularizer.lam for regularizer in regularizers if isinstance(regularizer, GroupL1)), default=None)
+    return max(
+        (regularizer.lam for regularizer in regularizers if isinstance(regularizer, GroupL1 | KernelGroupL1)),
+        default=None,
+    )

@@ -22,12 +22,13 @@ SKIP_LR, SKIP_EPS = 0.1, 1.0
 noise alone wakes them; with this one they move as with LinBreg."""
 
 
-def optimizer(network: Network, how: method.Method) -> RegularizedOptimizer:
-    """Build it for `network` as it is now: the dual starts from these weights.
+def optimizer(network: Network, how: method.Method, lam: float | None = None) -> RegularizedOptimizer:
+    """Build it for `network` as it is now: the dual starts from these weights, with `lam` or the method's own λ.
 
     SGD and Adam are the proximal ones with λ = 0.
     """
-    groups = parameter_groups(network, how.start_lam, _skips(how))
+    form = how.groups if isinstance(how, method.Bregman | method.ProxAdam | method.ProxSGD) else "filters"
+    groups = parameter_groups(network, how.start_lam if lam is None else lam, _skips(how), groups=form)
     match how:
         case method.AdaBreg():
             return AdaBreg(

@@ -4,17 +4,18 @@ Every stage can be left at any batch and taken up from a checkpoint, by this pro
 The stages follow each other in one order, each with all seeds in turn.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 
-from linbreg import BregmanOptimizer
-from models.budget import Budget, start_density
-from models.groups import active_counts, cut_, in_use, sparse_start_
+from models.groups import cut_, in_use
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink
-from spec import Graph, crops, macs, parameters
+from spec import SIZES, Graph, Measure, Target, crops, parameters
 from spec.method import AdaBreg, Lasso
+from spec.mlp import Mlp
 from spec.task import output_shape
 from worker import comparison, linear
 from worker.depth import DepthTraining
@@ -22,13 +23,13 @@ from worker.failure import SearchFailed, died
 from worker.job import Folder, Job
 from worker.loop import Loop, on_cpu
 from worker.objective import objective
-from worker.optimizers import lam_schedule, optimizer
 from worker.outcome import Candidate, Found, Outcome, Scores, contenders
 from worker.path import Path, read
 from worker.progress import Message, Stage
 from worker.race import RATES, Arm, Trial, race, trials
 from worker.resume import Progress
 from worker.samples import Samples
+from worker.searching import searching
 from worker.seeds import stream
 from worker.tiles import tiling
 from worker.training import Diverged, Schedule, Training, batches_of, evaluate
@@ -90,22 +91,8 @@ class Pipeline:
         return Found(seed, network, counts, self._score(network, "validation", seed))
 
     def _search(self, seed: int) -> Found:
-        how, target = self.spec.method, self.spec.target
-        network = Network(self.graph, self.samples.inputs, self.samples.outputs)
-        density = how.start_density if target is None else start_density(self.graph, target, how.density or 1.0)
-        sparse_start_(network, density=density, scale=how.init_scale, generator=stream(seed, "start"))
-        network.to(self.device)
-        steps = self.spec.budget.epochs * self.batches
-        kind = how.schedule or ("constant" if target is None else "cosine")
-        stepper, whole = optimizer(network, how), parameters(self.graph)
-        search = self._training("search", network, stepper, Schedule(kind, how.lr), steps, seed)
-        search.watch = lambda: parameters(self.graph, in_use(network)) / whole
-        if target is not None:
-            assert isinstance(stepper, BregmanOptimizer)
-            budget = Budget(network, stepper, target, steps)
-            search.after_step = lambda done: budget.after(done, ends_epoch=done % self.batches == 0)
-        elif (moving := lam_schedule(stepper, how, steps)) is not None:
-            search.after_step = moving.go_to
+        search = self._searching("search", self.graph, seed)
+        network, how = search.network, self.spec.method
         self.loop.train("search", search)
         if isinstance(how, Lasso):
             cut_(network, how.threshold)
@@ -114,7 +101,8 @@ class Pipeline:
             small = shrink(large)
         except LayerDied as error:
             raise died(error.layer, self.spec) from error
-        counts = active_counts(network)
+        left = in_use(network)
+        counts = {node.name: left[node.name] for node in self.graph.searched()}
         found = Found(
             seed, small, counts, self._score(small, "validation", seed), search.validate(),
             self._difference(large, small, seed),
@@ -123,12 +111,18 @@ class Pipeline:
             self.now.path.meet(large, counts, search.epoch, found.shrunk)
         return found
 
+    def _searching(self, name: str, graph: Graph, seed: int, whole: Target | None = None) -> Training:
+        return searching(
+            name, graph, self.spec, self.objective, self.samples,
+            seed=seed, device=self.device, crops=self.crops, tiling=self.tiling, whole=whole,
+        )  # fmt: skip
+
     def _search_depth(self, seed: int) -> Found:
         """A network whose depth was searched, in place of its widths."""
         how, target = self.spec.method, self.spec.target
         assert target is not None
         search = DepthTraining(
-            "search", self.spec.superstructure, how.lr, self.objective, self.samples,
+            "search", cast(Mlp, self.spec.superstructure), how.lr, self.objective, self.samples,
             input_shape=self.shapes[0], output_shape=self.shapes[1], size=target.size, limit=target.limit(self.graph),
             steps=self.spec.budget.epochs * self.batches, batch_size=self.spec.budget.batch_size, seed=seed,
         )  # fmt: skip
@@ -146,9 +140,13 @@ class Pipeline:
         arms, self.now.shapes = comparison.arms(self.spec, self.objective, self.shapes, first, self._limit())
         steps = self.spec.full_epochs * self.batches
         again = len(self.now.found) - 1
-        self.loop.begin("compare", self._epochs(arms, steps) + (again * self.spec.full_epochs if arms else 0))
+        controls = len(self.now.found) if comparison.CONTROL in names else 0
+        epochs = self._epochs(arms, steps) + ((again if arms else 0) + controls) * self.spec.full_epochs
+        self.loop.begin("compare", epochs)
         if "linear" in names:
             self._linear(first.seed)
+        for found in self.now.found[:controls]:
+            self._control(found)
         if not arms:
             return
         winner = self._run_race("compare", first, arms, steps)
@@ -161,6 +159,32 @@ class Pipeline:
         if network is not None:
             scores = self._score(network, "validation", seed)
             self.now.keep(Candidate("linear", seed, network, None, 0, 0, full=True, validation=scores))
+
+    def _control(self, found: Found) -> None:
+        """Equal widths at the size, trained as the search trains, and on as what it found: all but the selection."""
+        graph = comparison.flat(self.spec, self.shapes, self._limit())
+        if graph is None:
+            return
+        seed, how = found.seed, self.spec.method
+        key = f"compare/{seed}/{comparison.CONTROL} search"
+        if key not in self.now.losses:
+            search = self._searching(key, graph, seed, Target(**{self._measure: self._size(graph)}))
+            try:
+                self.loop.train("compare", search)
+            except Diverged:
+                self.now.losses[key] = math.inf
+                return
+            network = shrink(on_cpu(search.network))
+            scores = self._score(network, "validation", seed)
+            epochs, full = self.spec.budget.epochs, self.spec.finetune.epochs == 0
+            self.now.keep(Candidate(comparison.CONTROL, seed, network, how.lr, search.steps, epochs, full, scores))
+            self.now.losses[key] = scores.loss
+        key = f"compare/{seed}/{comparison.CONTROL} finetune"
+        if self._finetune_steps and key not in self.now.losses and (comparison.CONTROL, seed) in self.now.candidates:
+            lr = self.now.candidates["found", seed].lr
+            assert lr is not None
+            arm = Arm(comparison.CONTROL, comparison.CONTROL, lr, "found")
+            self.now.losses[key] = self._try("compare", key, found, Trial(arm, self._finetune_steps, final=True))
 
     def _choose(self) -> Outcome:
         candidates = list(self.now.candidates.values())
@@ -211,13 +235,12 @@ class Pipeline:
     def _try(self, stage: Stage, key: str, found: Found, trial: Trial) -> float:
         """Train an arm; keep the network where it is the best evidence of its name; returns its validation loss."""
         arm = trial.arm
-        going_on = stage == "finetune"
-        source = found.network if going_on or arm.shape == comparison.SCRATCH else None
+        source = self._source(arm, found)
         network = self._begun(arm, source, found.seed, stream(found.seed, key, "start")).to(self.device)
         adam = torch.optim.Adam(network.parameters(), lr=arm.lr, fused=True)
         training = self._training(
             key, network, adam, Schedule("warm cosine", arm.lr), trial.steps, found.seed,
-            keep_best=True, measure_start=going_on,
+            keep_best=True, measure_start=arm.start != "dense",
         )  # fmt: skip
         try:
             self.loop.train(stage, training)
@@ -229,6 +252,12 @@ class Pipeline:
         epochs = trial.steps / self.batches
         self.now.keep(Candidate(arm.name, found.seed, network, arm.lr, trial.steps, epochs, trial.final, scores))
         return scores.loss
+
+    def _source(self, arm: Arm, found: Found) -> Network | None:
+        """A network that there is already and that the arm has the shape of, or goes on with."""
+        if arm.name == comparison.CONTROL:
+            return self.now.candidates[arm.name, found.seed].network
+        return found.network if arm.start == "found" or arm.shape == comparison.SCRATCH else None
 
     def _begun(self, arm: Arm, source: Network | None, seed: int, generator: torch.Generator) -> Network:
         """A network of an arm's shape with its weights at the start; `source` is one of the same shape, if there is."""
@@ -259,10 +288,13 @@ class Pipeline:
             crops=self.crops, tiling=self.tiling, keep_best=keep_best, measure_start=measure_start,
         )  # fmt: skip
 
-    def _size(self, graph: Graph) -> int:
+    @property
+    def _measure(self) -> Measure:
         """What a comparison is fair in: the target's measure, or parameters."""
-        target = self.spec.target
-        return macs(graph) if target is not None and target.measure == "macs" else parameters(graph)
+        return comparison.measure(self.spec)
+
+    def _size(self, graph: Graph) -> int:
+        return SIZES[self._measure](graph, None)
 
     def _limit(self) -> int:
         """How large a network may be that is compared: the target, or what was found."""

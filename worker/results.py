@@ -6,6 +6,7 @@ from typing import Any
 from models.groups import connections
 from models.network import Network
 from spec import Graph, SearchSpec, macs, parameters
+from spec.mlp import Mlp
 from worker.outcome import Candidate, Contender, Outcome, Scores, is_tie
 
 
@@ -57,7 +58,7 @@ def widths(graph: Graph) -> dict[str, int]:
 
 def _skips(spec: SearchSpec, network: Network) -> list[dict[str, Any]] | None:
     """The connections past layers that the search found; None where it looked for none."""
-    if spec.superstructure.skips == "none":
+    if not isinstance(spec.superstructure, Mlp) or spec.superstructure.skips == "none":
         return None
     return [{"from": first, "to": last, "value": value} for first, last, value in connections(network)]
 

@@ -55,7 +55,7 @@ class Progress:
         if stage == "search":
             left += 1.3 * small * spec.finetune.epochs * seeds
         if stage != "compare" and spec.rivals:
-            left += small * spec.full_epochs * (1 + seeds)
+            left += small * spec.full_epochs * (1 + seeds * (1 + ("control" in spec.rivals)))
         return max(0.0, left)
 
 

@@ -72,7 +72,7 @@ class Training:
     `keep_best` the weights with the lowest validation loss are kept in `best`, those before the first step included
     where `measure_start` says so; without, the last ones are. `after_step` is called with the number of steps done,
     after every step; `watch` every 10 steps, and `watched` is the mean of what it said in this epoch. A param group
-    with an `lr_factor` has so many times the step size of the others.
+    with an `lr_factor` has so many times the step size of the others. `clip` is the largest norm of a step's gradient.
 
     The network lies on any device; samples stay on the CPU, and so does all that is random.
     """
@@ -95,11 +95,12 @@ class Training:
         measure_start: bool = False,
         after_step: Callable[[int], None] | None = None,
         watch: Callable[[], float] | None = None,
+        clip: float | None = None,
     ) -> None:
         self.name, self.network, self.optimizer, self.schedule = name, network, optimizer, schedule
         self.objective, self.samples, self.steps, self.seed = objective, samples, steps, seed
         self.batch_size = batch_size
-        self.crops, self.tiling = crops, tiling
+        self.crops, self.tiling, self.clip = crops, tiling, clip
         self.batches = batches_of(samples, batch_size, crops)
         self.epochs = math.ceil(steps / self.batches)
         self.device = next(network.parameters()).device
@@ -229,6 +230,8 @@ class Training:
         if not math.isfinite(value):
             raise self._not_finite("training", value)
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         self.optimizer.step()
         return value
 

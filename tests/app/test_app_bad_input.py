@@ -56,7 +56,7 @@ def only(problem):
     ("changed", "loc", "words"),
     [
         ({"superstructure": {"kind": "mpl", "widths": [8]}}, ["superstructure", "kind"], "did you mean 'mlp'?"),
-        ({"superstructure": {"kind": "unet", "widths": [8]}}, ["superstructure", "kind"], "not offered yet"),
+        ({"superstructure": {"kind": "unet", "widths": [8]}}, ["superstructure", "widths"], "unknown field"),
         ({"task": {"kind": "denois"}}, ["task", "kind"], "did you mean 'denoise'?"),
         ({"task": {"kind": "denoise", "sigm": 1}}, ["task", "sigm"], "did you mean 'sigma'?"),
         ({"methd": {}}, ["methd"], "did you mean 'method'?"),

@@ -75,6 +75,18 @@ async def test_what_has_ended_without_a_path_is_not_to_be_waited_for(client, bod
         assert "only a search of widths" in answered.json()["detail"]
 
 
+async def test_how_a_target_was_reached_is_left_behind_with_the_target(client, body, finish):
+    asked = {**body, "target": {"fraction": 0.5}, "method": {"selection": "admission"}}
+    begun = (await client.post("/v1/searches", json=asked)).json()
+    finish(begun["id"])
+
+    made = await client.post(f"/v1/searches/{begun['id']}/path/1")
+
+    assert made.status_code == 202, made.text
+    assert made.json()["spec"]["target"] is None
+    assert made.json()["spec"]["method"] == {**begun["spec"]["method"], "selection": None}
+
+
 @pytest.mark.parametrize(
     ("k", "status", "words"), [("2", 404, "0 to 1"), ("-1", 422, "0"), ("1000", 422, "999"), ("x", 422, "integer")]
 )

@@ -204,11 +204,15 @@ async def test_the_catalogues_say_what_there_is_and_what_is_missing(client):
     superstructures = (await client.get("/v1/superstructures")).json()["data"]
     data = {listed["name"]: listed for listed in (await client.get("/v1/datasets")).json()["data"]}
 
-    (mlp,) = superstructures
-    assert mlp["kind"] == "mlp"
-    assert "widths" in mlp["json_schema"]["properties"]
-    posted = {"superstructure": mlp["example"], "task": {"kind": "classify"}, "data": "digits"}
-    assert (await client.post("/v1/searches/estimate", json=posted)).status_code == 200
+    fields = {"mlp": "widths", "unet": "levels", "convnet": "channels"}
+    assert [listed["kind"] for listed in superstructures] == list(fields)
+    for listed in superstructures:
+        assert fields[listed["kind"]] in listed["json_schema"]["properties"]
+        posted = {"superstructure": listed["example"], "task": {"kind": "classify"}, "data": "digits"}
+        if listed["kind"] == "unet":
+            posted |= {"task": {"kind": "denoise"}, "data": "photos", "budget": {"crop": 40}}
+        answered = await client.post("/v1/searches/estimate", json=posted)
+        assert answered.status_code == 200, answered.text
     assert data["digits"]["available"]
     assert data["digits"]["shape"] == [1, 8, 8]
     assert not data["mnist"]["available"]

@@ -89,7 +89,7 @@ def test_images_that_a_training_cannot_use_are_refused_in_words(data, what, budg
     ("changed", "data", "loc", "words"),
     [
         ({"budget": {"crop": 16}}, GREY, ("budget", "crop"), "takes images of one size only; leave it out"),
-        ({}, VARIED, ("data",), "sizes from 56×48 to 100×64.*takes one size only; cut the images"),
+        ({}, VARIED, ("data",), "sizes from 56×48 to 100×64.*takes one size only; take a unet, or cut"),
         ({}, TESTED_ON_OTHERS, ("data",), "sizes from 56×48 to 100×200"),
         ({"task": {"kind": "segment"}}, MASKS, ("compare",), "segment has none; leave it out"),
         ({"task": {"kind": "segment"}, "compare": [], "budget": {"noise_level": 0.1}}, MASKS, ("budget", "noise_level"),

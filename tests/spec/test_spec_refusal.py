@@ -24,7 +24,9 @@ def refused(**changes):
     ("changes", "loc", "words"),
     [
         ({"superstructure": {"kind": "mlpp", "widths": [3]}}, "superstructure.kind", "did you mean 'mlp'?"),
-        ({"superstructure": {"kind": "unet"}}, "superstructure.kind", "not offered yet"),
+        ({"superstructure": {"kind": "unett"}}, "superstructure.kind", "did you mean 'unet'?"),
+        ({"superstructure": {"kind": "unet", "widths": [8]}}, "superstructure.widths", "unknown field"),
+        ({"superstructure": {"kind": "unet", "skips": "searched"}}, "superstructure.skips", "unknown field"),
         ({"task": {"kind": "denoize"}}, "task.kind", "did you mean 'denoise'?"),
         ({"task": {"kind": "superresolve"}}, "task.kind", "did you mean 'super_resolve'?"),
         ({"task": {"kind": "super_resolve", "factor": 1}}, "task.factor", "greater than or equal to 2"),
@@ -79,7 +81,7 @@ def test_many_problems_are_told_with_an_end():
 
 def test_what_only_follows_from_another_problem_is_not_told():
     assert len(refused(superstructure={"kind": "mlp", "widths": [0]})) == 1
-    assert len(refused(superstructure={"kind": "unet", "levels": 3})) == 1
+    assert len(refused(superstructure={"kind": "unett", "levels": 3})) == 1
 
 
 def test_what_was_accepted_is_accepted_again_with_its_defaults_filled_in():

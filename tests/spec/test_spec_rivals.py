@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spec import macs, parameters
+from spec import macs, neurons, parameters
+from spec.convnet import Convnet
 from spec.mlp import Mlp
-from spec.rivals import LARGEST_WIDTH, rivals
+from spec.rivals import LARGEST_WIDTH, RATIOS, rivals
+from spec.unet import Unet
 
 NAMES = ("flat", "scaled", "geometric", "random")
 MNIST = (1, 28, 28)
@@ -25,8 +27,7 @@ def by_hand(inputs: int, widths: tuple[int, ...], outputs: int, bias: int) -> in
 
 def widths(name: str, structure: Mlp, inputs, outputs, limit: int, seed: int = 1) -> dict[str, tuple[int, ...]]:
     return {
-        rival.name: rival.superstructure.widths
-        for rival in rivals(name, structure, inputs, outputs, parameters, limit, seed=seed)
+        rival.name: rival.widths for rival in rivals(name, structure, inputs, outputs, parameters, limit, seed=seed)
     }
 
 
@@ -51,15 +52,15 @@ def test_no_rival_is_above_the_limit_and_none_could_take_another_neuron(
     fitting = [d for d in depths if by_hand(inputs, (1,) * d, outputs, bias) <= limit]
     match name:
         case "flat":
-            assert [len(rival.superstructure.widths) for rival in found] == fitting
+            assert [len(rival.widths) for rival in found] == fitting
         case "random":
             assert bool(found) == bool(fitting) or len(structure) > 1
             assert len(found) <= 3
         case _:
             assert len(found) == (depths[-1] in fitting)
-    assert len({rival.superstructure.widths for rival in found}) == len(found)
+    assert len({rival.widths for rival in found}) == len(found)
     for rival in found:
-        layers = rival.superstructure.widths
+        layers = rival.widths
         reached = by_hand(inputs, layers, outputs, bias)
         assert reached <= limit
         if reached < 0.98 * limit:
@@ -139,9 +140,8 @@ def test_all_but_the_widths_is_the_superstructures():
     structure = mlp(20, 30, activation="relu", bias="free", output_activation="sigmoid", group_head=True)
     for name in NAMES:
         for rival in rivals(name, structure, MNIST, MNIST, parameters, 90_000, seed=0):
-            same = {"widths": structure.widths, "group_head": True}
-            assert rival.superstructure.model_copy(update=same) == structure
-            assert not rival.superstructure.group_head
+            same = structure.model_copy(update={"widths": rival.widths, "group_head": False})
+            assert rival.graph == same.graph(MNIST, MNIST)
 
 
 def test_widths_may_exceed_the_superstructures_and_end_at_the_largest_that_a_specification_takes():
@@ -152,9 +152,61 @@ def test_widths_may_exceed_the_superstructures_and_end_at_the_largest_that_a_spe
 
 
 def test_any_size_that_grows_with_the_widths_will_do():
-    def neurons(graph) -> int:
-        return sum(node.width for node in graph.searched())
-
     for name in NAMES:
         for rival in rivals(name, mlp(40, 20, 40), MNIST, (10,), neurons, 101, seed=5):
-            assert sum(rival.superstructure.widths) == 101
+            assert sum(rival.widths) == 101
+
+
+UNETS = st.builds(
+    lambda levels, base, growth, convolutions, up: Unet(
+        kind="unet", levels=levels, base=base, growth=growth, convolutions=convolutions, up=up
+    ),
+    levels=st.integers(1, 4), base=st.integers(1, 40), growth=st.sampled_from([0.5, 1.0, 2.0]),
+    convolutions=st.integers(1, 3), up=st.sampled_from(["bilinear", "transposed"]),
+)  # fmt: skip
+CONVNETS = st.builds(
+    lambda channels, hidden: Convnet(kind="convnet", channels=channels, hidden=hidden),
+    channels=st.lists(st.integers(1, 30), min_size=1, max_size=3).map(tuple),
+    hidden=st.lists(st.integers(1, 30), max_size=2).map(tuple),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    structure=st.one_of(UNETS, CONVNETS),
+    name=st.sampled_from(["flat", "scaled", "ratio", "random"]),
+    size=st.sampled_from([parameters, macs]),
+    share=st.floats(0.01, 1.5),
+)
+def test_rivals_of_convolutions_keep_the_limit_and_none_could_take_another_channel(structure, name, size, share):
+    shape, out = (1, 24, 20), (2, 24, 20) if structure.kind == "unet" else (10,)
+    full = structure.graph(shape, out)
+    limit = int(share * size(full))
+    for rival in rivals(name, structure, shape, out, size, limit, seed=3, count=3):
+        reached = size(rival.graph)
+        assert reached <= limit
+        assert [(n.name, n.op, n.sources) for n in rival.graph.nodes] == [(n.name, n.op, n.sources) for n in full.nodes]
+        if reached < 0.98 * limit:
+            widths = {node.name: node.width for node in rival.graph.searched()}
+            for layer, width in widths.items():
+                assert size(rival.graph, {**widths, layer: width + 1}) > limit or width == LARGEST_WIDTH
+
+
+def test_a_ratio_is_that_from_level_to_level():
+    unet = Unet(kind="unet", levels=4, base=16)
+    found = rivals("ratio", unet, (1, 64, 64), (1, 64, 64), parameters, 300_000, seed=0)
+    assert [rival.name for rival in found] == [f"ratio-{ratio:g}" for ratio in RATIOS]
+    for rival, ratio in zip(found, RATIOS, strict=True):
+        widths = {node.name: node.width for node in rival.graph.searched()}
+        for level in (1, 2, 3):
+            # Down to a channel by rounding and one more by filling.
+            assert widths[f"down{level + 1}_1"] == pytest.approx(ratio * widths[f"down{level}_1"], abs=1 + 2 * ratio)
+    (flat,) = rivals("flat", unet, (1, 64, 64), (1, 64, 64), parameters, 300_000, seed=0)
+    assert flat.name == "flat"
+    assert max(flat.widths) - min(flat.widths) <= 1
+
+
+def test_on_one_level_every_ratio_is_flat():
+    unet = Unet(kind="unet", levels=1, base=16)
+    shapes = {rival.widths for rival in rivals("ratio", unet, (1, 8, 8), (1, 8, 8), parameters, 5_000, seed=0)}
+    assert shapes == {rival.widths for rival in rivals("flat", unet, (1, 8, 8), (1, 8, 8), parameters, 5_000, seed=0)}
