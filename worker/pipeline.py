@@ -141,7 +141,9 @@ class Pipeline:
         steps = self.spec.full_epochs * self.batches
         again = len(self.now.found) - 1
         controls = len(self.now.found) if comparison.CONTROL in names else 0
-        epochs = self._epochs(arms, steps) + ((again if arms else 0) + controls) * self.spec.full_epochs
+        epochs = (
+            self._epochs(arms, steps, self._pilot(arms)) + ((again if arms else 0) + controls) * self.spec.full_epochs
+        )
         self.loop.begin("compare", epochs)
         if "linear" in names:
             self._linear(first.seed)
@@ -149,7 +151,7 @@ class Pipeline:
             self._control(found)
         if not arms:
             return
-        winner = self._run_race("compare", first, arms, steps)
+        winner = self._run_race("compare", first, arms, steps, self._pilot(arms))
         for found in self.now.found[1:]:
             self._run_race("compare", found, [winner], steps)
 
@@ -212,16 +214,20 @@ class Pipeline:
     def _finetune_steps(self) -> int:
         return self.spec.finetune.epochs * self.batches
 
-    def _epochs(self, arms: Sequence[Arm], steps: int) -> int:
-        """Epochs, begun ones included, of a race."""
-        return sum(-(-trial.steps // self.batches) for trial in trials(arms, steps)) if steps else 0
+    def _pilot(self, arms: Sequence[Arm]) -> str | None:
+        """The shape on which learning rates are settled for all: of convolutions, which are trained for fewer steps."""
+        return arms[0].shape if self.spec.convolutional and len({arm.shape for arm in arms}) > 1 else None
 
-    def _run_race(self, stage: Stage, found: Found, arms: Sequence[Arm], steps: int) -> Arm:
+    def _epochs(self, arms: Sequence[Arm], steps: int, pilot: str | None = None) -> int:
+        """Epochs, begun ones included, of a race."""
+        return sum(-(-trial.steps // self.batches) for trial in trials(arms, steps, pilot)) if steps else 0
+
+    def _run_race(self, stage: Stage, found: Found, arms: Sequence[Arm], steps: int, pilot: str | None = None) -> Arm:
         """Train what a race wants trained, as far as that is not done; returns the arm that came through."""
         if steps == 0:  # the network as the search left it
             self.now.keep(Candidate("found", found.seed, found.network, None, 0, 0, full=True, validation=found.shrunk))
             return arms[0]
-        running = race(arms, steps)
+        running = race(arms, steps, pilot)
         trial = next(running)
         while True:
             key = f"{stage}/{found.seed}/{trial.key}"

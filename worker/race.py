@@ -36,37 +36,57 @@ class Trial:
 
 
 # What is decided in turn, and the share of one whole training that deciding it costs.
-_RUNGS: tuple[tuple[Callable[[Arm], Any], float], ...] = (
+_Rung = tuple[Callable[[Arm], Any], float]
+_BY_SHAPE: tuple[_Rung, ...] = (
     (lambda arm: (arm.name, arm.shape), 0.3),  # learning rate and start of each shape
     (lambda arm: arm.name, 0.3),  # the best shape of each name, such as the depth of flat widths
     (lambda arm: None, 0.35),  # who is trained to the end
 )
+_PILOT = 0.15
+_PILOTED: tuple[_Rung, ...] = ((lambda arm: arm.name, 0.45), (lambda arm: None, 0.35))
 
 
-def race(arms: Sequence[Arm], steps: int) -> Generator[Trial, float, None]:
+def race(arms: Sequence[Arm], steps: int, pilot: str | None = None) -> Generator[Trial, float, None]:
     """Yield what is to be trained now, and take its validation loss: at most 1.95 · `steps` in all, or so.
 
-    (A trial has one step at least.) The last trial is the whole training of the arm that came through.
+    Learning rate and start are settled for each shape; or, with a `pilot`, on that shape alone for all, which leaves
+    longer trials where shapes are many and trainings short. (A trial has one step at least.) The last trial is the
+    whole training of the arm that came through.
     """
     left = list(arms)
-    for group_of, share in _RUNGS:
+    if pilot is not None:
+        tried = [arm for arm in left if arm.shape == pilot]
+        best = yield from _best(tried, _PILOT, steps)
+        left = [arm for arm in left if (arm.lr, arm.start) == (best.lr, best.start)]
+    for group_of, share in _BY_SHAPE if pilot is None else _PILOTED:
         groups: dict[Any, list[Arm]] = {}
         for arm in left:
             groups.setdefault(group_of(arm), []).append(arm)
         if len(groups) == len(left):
             continue
-        losses: dict[Arm, float] = {}
-        for arm in left:
-            short = max(1, int(share * steps / len(left)))
-            losses[arm] = yield Trial(arm, short, final=short == steps)
+        losses = yield from _losses(left, share, steps)
         left = [min(group, key=lambda arm: losses[arm]) for group in groups.values()]
     for arm in left:
         yield Trial(arm, steps, final=True)
 
 
-def trials(arms: Sequence[Arm], steps: int) -> list[Trial]:
+def _best(arms: Sequence[Arm], share: float, steps: int) -> Generator[Trial, float, Arm]:
+    losses = yield from _losses(arms, share, steps)
+    return min(arms, key=lambda arm: losses[arm])
+
+
+def _losses(arms: Sequence[Arm], share: float, steps: int) -> Generator[Trial, float, dict[Arm, float]]:
+    """Train each of the arms for so long that all of them take `share` of a whole training."""
+    short = max(1, int(share * steps / len(arms)))
+    losses: dict[Arm, float] = {}
+    for arm in arms:
+        losses[arm] = yield Trial(arm, short, final=short == steps)
+    return losses
+
+
+def trials(arms: Sequence[Arm], steps: int, pilot: str | None = None) -> list[Trial]:
     """As many trials as a race will have, of the same lengths; which arms come through is not known before."""
-    running = race(arms, steps)
+    running = race(arms, steps, pilot)
     planned = []
     try:
         trial = next(running)

@@ -14,9 +14,9 @@ def arms(shapes):
 MANY = arms([*(("flat", f"flat-{d}") for d in range(1, 6)), ("scaled", "scaled-1"), ("scratch", "scratch")])
 
 
-def run(given, steps, loss):
+def run(given, steps, loss, pilot=None):
     """All trials of a race in which `loss(arm)` is what a training ends with."""
-    running = race(given, steps)
+    running = race(given, steps, pilot)
     done = [next(running)]
     while True:
         try:
@@ -46,6 +46,23 @@ def test_every_shape_is_seen_at_every_rate_and_every_name_twice():
     for name in ("flat", "scaled", "scratch"):
         assert len({trial.steps for trial in done if trial.arm.name == name}) >= 3
     assert done[-1].arm.lr == RATES[0], "the smallest loss is that of the smallest rate"
+
+
+def test_a_pilot_settles_the_rate_for_all_and_leaves_longer_trials():
+    best = Arm("flat", "flat-3", RATES[1])
+
+    def loss(arm):
+        return abs(arm.lr - RATES[1]) + (0.0 if arm.shape == best.shape else 0.5)
+
+    done = run(MANY, 1000, loss, pilot="scaled-1")
+    assert [trial.arm for trial in done[:3]] == [Arm("scaled", "scaled-1", rate) for rate in RATES]
+    assert {trial.arm.lr for trial in done[3:]} == {RATES[1]}
+    assert {trial.arm.shape for trial in done[3:]} == {arm.shape for arm in MANY}
+    assert done[-1].arm == best
+    assert done[-1].final
+    assert sum(trial.steps for trial in done) <= 1.95 * 1000
+    assert min(trial.steps for trial in done) > 3 * min(trial.steps for trial in run(MANY, 1000, loss))
+    assert [trial.steps for trial in trials(MANY, 1000, "scaled-1")] == [trial.steps for trial in done]
 
 
 def test_a_lone_arm_is_trained_at_once():
