@@ -8,6 +8,7 @@ from bench.baselines import METHODS
 from bench.published import THEIRS
 from bench.records import Record
 from bench.sizes import ALL, SETS, TASKS
+from bench.unet_tables import unets
 
 PERCENTS: Final = (1, 2, 5, 10, 20)
 NAMES: Final = (*(name for name in ALL if name != "scaled"), "found")  # a flat superstructure scaled is flat
@@ -294,7 +295,7 @@ TABLES: Final[dict[str, Callable[[Records], str]]] = {
     table.__name__.replace("_", "-"): table
     for table in (
         targets, candidates, wins, behind, twice, front, front_cost, published, classifier,
-        autoencoders, delivered, comparison, baselines
+        autoencoders, delivered, comparison, baselines, unets,
     )
 }  # fmt: skip
 

@@ -81,7 +81,7 @@ REFUSED = [
     ("grey", {"target": {"neurons": 2}}, ["target", "neurons"], "from 3 to 64 neurons"),
     # Comparisons that are not defined here.
     ("grey", {"compare": ["geometric"]}, ["compare"], "geometric is not defined for a unet"),
-    ("grey", {"target": HALF, "compare": ["flat", "linear"]}, ["compare"], "flat, scaled, ratio, random, scratch, control"),
+    ("grey", {"target": HALF, "compare": ["flat", "linear"]}, ["compare"], "ratio, random, scratch, control"),
     ("grey", {"superstructure": MLP, "compare": ["ratio"]}, ["compare"], "ratio is not defined for an mlp"),
     ("grey", {"superstructure": MLP, "compare": ["control"]}, ["compare"], "control is not defined for an mlp"),
     ("grey", {"compare": ["control"], "method": {"optimizer": "proxadam"}}, ["compare"], "there is none here"),

@@ -5,6 +5,7 @@ import torch
 from bench import tables
 from bench.front import nearest
 from bench.published import AUTHORS, share, sparse_weights_
+from bench.unet_tables import unets
 from models.network import Network
 
 
@@ -62,3 +63,19 @@ def test_a_sparse_start_keeps_a_share_of_the_single_weights():
     assert abs(share(network) - 0.1) < 0.005
     kept = network.layer(network.graph["hidden1"]).weight
     assert abs(kept[kept != 0].std() / (7 * (2 / 784) ** 0.5) - 1) < 0.02
+
+
+def test_a_row_of_a_unet_says_who_won_what_was_left_behind_and_how_seeds_differ():
+    def row(name, full, *pairs):
+        seeds = [{"validation": {"loss": loss}, "test": {"psnr": psnr, "loss": 0.0}} for loss, psnr in pairs]
+        sizes = {"parameters": 9957, "macs": 209_721_150, "widths": [15, 14]}
+        return {"name": name, "trained_in_full": full, "seeds": seeds, **sizes}
+
+    candidates = [row("found", True, (0.00174, 29.21), (0.00176, 29.13)), row("flat", False, (0.00249, 26.9))]
+    run = {"part": "unets", "task": "denoise", "parameters": 10_000, "winner": "found", "tie": True}
+    lines = unets([{**run, "candidates": candidates}]).splitlines()
+    assert lines[2] == (
+        "| denoise | 10,000 | **found** (a tie) | 9,957 | 210 M | 15, 14 | 0.00175 ± 0.00001 | 29.17 ± 0.06 dB |"
+    )
+    assert lines[3] == "|  |  | flat | 9,957 | 210 M | 15, 14 | (0.00249) | (26.90 dB) |"
+    assert "not measured yet" in lines[4]
