@@ -1,7 +1,7 @@
 """BM3D on the images and the noise that found denoisers are tested with: PSNR of each image and the mean.
 
 In an environment of its own with torch, numpy, pillow, pydantic, safetensors and `bm3d` (measured with 4.0.3), whose
-licence is for research alone, so it is no dependency:
+licence is for non-commercial use alone, so it is no dependency:
 
     python -m bench.bm3d --data-root FOLDER [--data bsd400] [--sigma 0.098039] [--seed 1 2 3] [--out FILE]
 
