@@ -69,6 +69,8 @@ def train_path_architecture(
         raise Refusal(404, "not_found", f"the path has the architectures 0 to {known[-1]}; {k} is none of them")
     how = {field: value for field, value in row.spec["method"].items() if field != "selection"}  # that of a target
     begun = {**row.spec, "method": how, "target": None, "start": {"search": search_id, "k": k}}
+    if begun.get("compare") is not None:  # a control has a target
+        begun["compare"] = [name for name in begun["compare"] if name != "control"]
     spec = parse(json.dumps(merged(begun, given)).encode())
     made = accept(spec, service, tenant, key, f"path {search_id} {k}")
     return shown(made, 202, {"Location": f"/v1/searches/{made.id}"})

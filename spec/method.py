@@ -219,4 +219,5 @@ class Finetune(Strict):
     for the epochs of search and fine-tuning together."""
     lr: LearningRate = 1e-3
     """Smallest peak learning rate of Adam, with 20 steps up and a cosine to 0. A short race decides between it, its
-    fourfold and its sixteenfold, for the found network and for everything that it is compared with."""
+    fourfold and its sixteenfold, for the found network and for what it is compared with (of convolutions once for all
+    of that)."""

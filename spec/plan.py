@@ -117,7 +117,7 @@ def _up(share: float) -> float:
 def _check_comparison(spec: SearchSpec) -> None:
     kind = spec.superstructure.kind
     offered = [name for name in OFFERED_RIVALS[kind] if name != "linear" or is_squared(spec.task)]
-    selects = spec.target is not None and isinstance(spec.method, AdaBreg | LinBreg)
+    selects = spec.target is not None and isinstance(spec.method, AdaBreg | LinBreg) and spec.selection != "quantile"
     if kind != "mlp" and not selects:
         offered = [name for name in offered if name != "control"]
     for name in spec.compare or ():
@@ -126,7 +126,9 @@ def _check_comparison(spec: SearchSpec) -> None:
             if name == "linear" and kind == "mlp":
                 why = f"is a closed form of squared losses, and {spec.task.kind} has none"
             elif name == "control" and kind != "mlp":
-                why = "repeats a Bregman search for a target without its selection, and there is none here"
+                why = (
+                    "repeats a search by swaps or admission for a target without its selection, and there is none here"
+                )
             raise SpecError(("compare",), f"{name} {why}; leave it out. Here are offered: {', '.join(offered)}")
     if spec.seeds is not None and spec.seed not in (0, spec.seeds[0]):
         raise SpecError(("seeds",), "give either seed or seeds")

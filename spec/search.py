@@ -110,7 +110,7 @@ class SearchSpec(Strict):
         if self.compare is not None:
             return self.compare
         usual = DEFAULT_RIVALS[self.superstructure.kind]
-        selects = self.target is not None and isinstance(self.method, Bregman)
+        selects = self.target is not None and isinstance(self.method, Bregman) and self.selection != "quantile"
         defined = {"linear": is_squared(self.task), "control": selects}
         return tuple(name for name in usual if defined.get(name, True))
 

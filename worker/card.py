@@ -101,8 +101,9 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
             "## Limits",
             "",
             "It has seen one data set. On inputs of another kind, range or noise it is untested; a size that suits "
-            "this task says nothing about another. What it was compared with had the learning rate raced as it had (a "
-            "control has the found network's), in short trainings: with other settings another may win.",
+            "this task says nothing about another. What it was compared with had its learning rate settled by short "
+            "trainings too (of convolutions on one shape for all; a control has the found network's): with other "
+            "settings another may win.",
             "",
         ]
     )

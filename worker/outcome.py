@@ -90,6 +90,11 @@ class Contender:
         return min(self.candidates, key=lambda candidate: candidate.validation.loss)
 
     @property
+    def full(self) -> bool:
+        """Whether it was trained as long as any; what a race left behind was not, however lucky its trial was."""
+        return all(candidate.full for candidate in self.candidates)
+
+    @property
     def loss(self) -> float:
         """Mean validation loss over the seeds."""
         return statistics.fmean(candidate.validation.loss for candidate in self.candidates)
@@ -105,6 +110,11 @@ def contenders(candidates: Sequence[Candidate]) -> list[Contender]:
     """By name, in the order of their first candidates."""
     names = list(dict.fromkeys(candidate.name for candidate in candidates))
     return [Contender(name, [c for c in candidates if c.name == name]) for name in names]
+
+
+def ranked(candidates: Sequence[Candidate]) -> list[Contender]:
+    """By loss, those that were trained in full before what a race left behind."""
+    return sorted(contenders(candidates), key=lambda contender: (not contender.full, contender.loss))
 
 
 def is_tie(first: Contender, second: Contender) -> bool | None:

@@ -23,7 +23,7 @@ from worker.failure import SearchFailed, died
 from worker.job import Folder, Job
 from worker.loop import Loop, on_cpu
 from worker.objective import objective
-from worker.outcome import Candidate, Found, Outcome, Scores, contenders
+from worker.outcome import Candidate, Found, Outcome, Scores, ranked
 from worker.path import Path, read
 from worker.progress import Message, Stage
 from worker.race import RATES, Arm, Trial, race, trials
@@ -163,7 +163,7 @@ class Pipeline:
             self.now.keep(Candidate("linear", seed, network, None, 0, 0, full=True, validation=scores))
 
     def _control(self, found: Found) -> None:
-        """Equal widths at the size, trained as the search trains, and on as what it found: all but the selection."""
+        """Equal widths at the size, trained as the search trains, and on as what it found: the search without moves."""
         graph = comparison.flat(self.spec, self.shapes, self._limit())
         if graph is None:
             return
@@ -190,15 +190,15 @@ class Pipeline:
 
     def _choose(self) -> Outcome:
         candidates = list(self.now.candidates.values())
-        ranked = sorted(contenders(candidates), key=lambda contender: contender.loss)
+        best_first = ranked(candidates)
         for candidate in candidates:  # the choice is made: the test set may be looked at, once
             candidate.test = self._score(candidate.network, "test", candidate.seed)
         return Outcome(
             full=self.graph,
             found=self.now.found[0],
             unchanged=self._unchanged(),
-            contenders=ranked,
-            winner=ranked[0],
+            contenders=best_first,
+            winner=best_first[0],
             path=self.now.path.snapshots(),
             comparison_epochs=self.now.compared / self.batches,
             notes=comparison.notes(self.spec, self.graph, self.now.found, candidates),

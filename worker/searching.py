@@ -63,7 +63,8 @@ def searching(
     if target is not None:
         assert isinstance(stepper, BregmanOptimizer)
         selection = _SELECTIONS[way](network, stepper, target, steps)
-        training.after_step = lambda done: selection.after(done, ends_epoch=done % training.batches == 0)
+        batches = training.batches  # not the training itself: it would hold itself, and its optimiser, alive
+        training.after_step = lambda done: selection.after(done, ends_epoch=done % batches == 0)
     elif (moving := lam_schedule(stepper, how, steps)) is not None:
         training.after_step = moving.go_to
     return training

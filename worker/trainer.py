@@ -56,7 +56,8 @@ def main() -> int:
 
 def _run(folder: Folder, job: Job, emit: Callable[[Message], None], stop: threading.Event) -> None:
     torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True)
+    # On a GPU some operations of U-Nets have no deterministic form: there they warn, here they would raise.
+    torch.use_deterministic_algorithms(True, warn_only=job.device != "cpu")
     try:
         dataset = _data(folder, job)
     except datasets.DataError as error:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.outcome import Candidate, Scores
+from worker.outcome import Candidate, Scores, ranked
 from worker.race import RATES, Arm, race, trials
 from worker.resume import Progress
 
@@ -101,3 +101,15 @@ def test_a_trial_that_was_better_than_the_whole_training_is_what_is_delivered():
     assert (kept.steps, kept.validation.loss, kept.full) == (20, 0.3, True)
     now.keep(candidate(80, 0.2, full=True))
     assert now.candidates["found", 1].steps == 80
+
+
+def test_a_lucky_trial_of_what_was_left_behind_wins_nothing():
+    def candidate(name: str, loss: float, *, full: bool) -> Candidate:
+        return Candidate(name, 1, None, 0.01, 10, 1.0, full, Scores(loss, 0.0))
+
+    told = [
+        candidate("flat", 0.1, full=False),
+        candidate("found", 0.3, full=True),
+        candidate("scratch", 0.2, full=True),
+    ]
+    assert [contender.name for contender in ranked(told)] == ["scratch", "found", "flat"]
