@@ -18,7 +18,7 @@ import torch
 import datasets
 from bench.machine import description
 from bench.records import append, key
-from bench.unets import CONVNET, LINBREG
+from bench.unets import CONVNET
 from models.groups import in_use, kernel_start_, weight_shares
 from models.network import Network
 from spec import SearchSpec, parameters
@@ -32,6 +32,9 @@ from worker.training import Schedule, Training, batches_of, evaluate
 
 OUT: Final = Path("bench/results/published_convnet.jsonl")
 BIAS_SCALE: Final = 10.0
+LINBREG: Final[dict[str, Any]] = {
+    "optimizer": "linbreg", "lr": 0.07, "lam": 0.5, "density": 0.01, "init_scale": 10.0, "momentum": 0.0,
+}  # fmt: skip
 
 
 def specification(epochs: int, seed: int = 1) -> SearchSpec:

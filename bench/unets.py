@@ -125,7 +125,9 @@ def seconds(spec: SearchSpec, samples: Samples) -> tuple[float, float]:
     )
     named = [name for name in spec.rivals if name != "control"]
     against = (
-        sum(trial.steps for trial in trials([Arm(n, n, rate) for n in named for rate in RATES], whole)) if named else 0
+        sum(t.steps for t in trials([Arm(n, n, rate) for n in named for rate in RATES], whole, named[0]))
+        if named
+        else 0
     )
     repeated = (seeds - 1 if named else 0) + (seeds if "control" in spec.rivals else 0)
     return whole * step, searched + (tuned + against + repeated * whole) * step

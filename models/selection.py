@@ -191,7 +191,7 @@ class Held(Selection):
 
     @torch.no_grad()
     def _silence(self, index: int, row: int) -> None:
-        """Put a group to sleep, as if it had never been awake."""
+        """Put a group to sleep, its dual at 0."""
         for dual in self._duals(self._groups()[index]):
             dual[row] = 0.0
 

@@ -12,7 +12,7 @@ from models.selection import Held
 from spec import Graph, Target, kept_counts
 
 PERIOD = 0.6  # of the steps, in which channels move; then they are trained
-EVENTS = 10  # in this time
+EVENTS = 10  # into which this time is cut; at its end nothing moves
 APART = 20  # steps between two of them at least
 MARGIN = 2.0  # how many times as much a channel must be worth where it goes
 MOVED = 0.15  # of the size at most moves in the first event, less in each further one
@@ -53,10 +53,10 @@ class Swaps(Held):
     def after(self, step: int, *, ends_epoch: bool) -> None:
         """What is to be done after a step: hold awake what is awake, and move channels where it is time to."""
         self._hold(keep=True)
-        number, last = step // self.every, int(PERIOD * self.steps) // self.every
-        if step % self.every == 0 and number <= last:
-            self.swap(1 - step / (PERIOD * self.steps))
-        if step in (last * self.every, self.steps):
+        period = PERIOD * self.steps
+        if step % self.every == 0 and step < period:
+            self.swap(1 - step / period)
+        if step in (int(period) // self.every * self.every, self.steps):
             self.fill()
 
     @torch.no_grad()
@@ -118,7 +118,7 @@ def moves(
         limit: what `size` is at most, afterwards.
         least: channels that each keeps.
         most: channels that each can have.
-        amount: how much, in units of `size`, moves at most.
+        amount: how much moves, in units of `size`; the last move may exceed it.
     """
     now = list(counts)
     low, high = ([factor * count for count in counts] for factor in ONCE)

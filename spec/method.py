@@ -13,6 +13,7 @@ Scale = Annotated[float, Field(gt=0, le=100)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Beta, Beta], Field(strict=False)]
 Groups = Literal["filters", "kernels"]
+Way = Literal["quantile", "admission", "swaps"]
 
 
 class Method(Strict):
@@ -66,7 +67,7 @@ class Bregman(Method):
     convnet or unet without a target: a single kernel from one channel to another, and a single weight of a linear
     layer, the head's too; biases are in no group. It finds missing connections, `metrics` says how many are left, and
     hardly a channel is removed."""
-    selection: Literal["quantile", "admission", "swaps"] | None = None
+    selection: Way | None = None
     """How a target is reached. "quantile": λ follows a growing budget, and groups wake and fall asleep by their duals.
     "admission": grown from a few channels; λ stays, and the strongest sleepers are let in while they fit. "swaps":
     begins with equal widths at the target, and channels move to where they are worth more. Where not given: quantile

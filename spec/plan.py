@@ -11,7 +11,7 @@ from spec.images import TILE_PIXELS, Crops, crops
 from spec.method import SGD, AdaBreg, Adam, LinBreg, ProxAdam, ProxSGD
 from spec.mlp import Mlp
 from spec.rivals import RivalName, rivals
-from spec.search import OFFERED_RIVALS, SearchSpec
+from spec.search import SearchSpec
 from spec.target import SIZES, Measure, possible
 from spec.task import is_squared, output_shape
 
@@ -115,11 +115,7 @@ def _up(share: float) -> float:
 
 
 def _check_comparison(spec: SearchSpec) -> None:
-    kind = spec.superstructure.kind
-    offered = [name for name in OFFERED_RIVALS[kind] if name != "linear" or is_squared(spec.task)]
-    selects = spec.target is not None and isinstance(spec.method, AdaBreg | LinBreg) and spec.selection != "quantile"
-    if kind != "mlp" and not selects:
-        offered = [name for name in offered if name != "control"]
+    kind, offered = spec.superstructure.kind, spec.offered_rivals
     for name in spec.compare or ():
         if name not in offered:
             why = f"is not defined for {'an' if kind == 'mlp' else 'a'} {kind}"
@@ -143,9 +139,9 @@ def _check_method(spec: SearchSpec) -> None:
         raise SpecError(("method", "lam"), f"{how.optimizer} has no regulariser; leave out method.lam, or take lasso")
     if isinstance(how, AdaBreg | LinBreg | ProxAdam | ProxSGD) and how.groups == "kernels":
         _check_kernels(spec)
-    if isinstance(how, AdaBreg) and how.depth == "searched":
-        _check_depth(spec)
     of_depth = isinstance(how, AdaBreg) and how.depth == "searched"
+    if of_depth:
+        _check_depth(spec)
     if isinstance(how, AdaBreg | LinBreg) and how.selection is not None and (spec.target is None or of_depth):
         raise SpecError(
             ("method", "selection"),

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from spec.base import Strict
 from spec.convnet import Convnet
-from spec.method import AdaBreg, AnyMethod, Bregman, Budget, Finetune
+from spec.method import AdaBreg, AnyMethod, Bregman, Budget, Finetune, Way
 from spec.mlp import Mlp
 from spec.target import Target
 from spec.task import Task, is_squared
@@ -16,9 +16,6 @@ from spec.unet import Unet
 Superstructure = Annotated[Mlp | Unet | Convnet, Field(discriminator="kind")]
 
 SUPERSTRUCTURES: dict[str, type[Mlp | Unet | Convnet]] = {"mlp": Mlp, "unet": Unet, "convnet": Convnet}
-
-Way = Literal["quantile", "admission", "swaps"]
-"""How a search reaches its target; see `method.selection`."""
 
 Rivals = Literal["linear", "flat", "scaled", "geometric", "ratio", "random", "scratch", "control"]
 """Networks of the found one's size that nobody searched for: the best linear one in closed form, equal widths (of an
@@ -109,10 +106,14 @@ class SearchSpec(Strict):
         """What the found network is compared with."""
         if self.compare is not None:
             return self.compare
-        usual = DEFAULT_RIVALS[self.superstructure.kind]
+        return tuple(name for name in DEFAULT_RIVALS[self.superstructure.kind] if name in self.offered_rivals)
+
+    @property
+    def offered_rivals(self) -> tuple[Rivals, ...]:
+        """What it may be compared with."""
         selects = self.target is not None and isinstance(self.method, Bregman) and self.selection != "quantile"
         defined = {"linear": is_squared(self.task), "control": selects}
-        return tuple(name for name in usual if defined.get(name, True))
+        return tuple(name for name in OFFERED_RIVALS[self.superstructure.kind] if defined.get(name, True))
 
     @property
     def convolutional(self) -> bool:

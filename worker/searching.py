@@ -12,8 +12,7 @@ from models.network import Network
 from models.selection import Selection
 from models.swaps import Swaps, flat_start_
 from spec import Crops, Graph, SearchSpec, Target, parameters
-from spec.method import Bregman, ProxAdam, ProxSGD
-from spec.search import Way
+from spec.method import Bregman, ProxAdam, ProxSGD, Way
 from worker.objective import Objective
 from worker.optimizers import lam_schedule, optimizer
 from worker.samples import Samples

@@ -307,11 +307,16 @@ def test_a_channel_is_worth_what_its_removal_would_change_to_first_order():
 
 
 def test_events_lie_in_the_time_for_moves():
-    for steps in (10, 40, 300, 5000):
-        selection = begun(Swaps, UNET, Target(fraction=0.4), steps)
-        events = [step for step in range(1, steps + 1) if step % selection.every == 0 and step <= PERIOD * steps]
-        assert len(events) <= 10
-        assert len(events) >= min(9, PERIOD * steps // 20)
+    """Nine or ten where there is room for so many, each with less to move than the one before."""
+    for steps, number in ((10, 0), (40, 1), (100, 2), (300, 8), (1000, 9)):
+        selection, left = begun(Swaps, UNET, Target(fraction=0.4), steps), []
+        selection.swap = left.append
+        for step in range(1, steps + 1):
+            selection.after(step, ends_epoch=False)
+            assert not left or step > PERIOD * steps or left[-1] >= 1 - step / (PERIOD * steps)
+        assert len(left) == number
+        assert left == sorted(left, reverse=True)
+        assert all(0 < share < 1 for share in left)
 
 
 def test_linbreg_can_swap_too():
