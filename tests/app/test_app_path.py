@@ -75,6 +75,21 @@ async def test_what_has_ended_without_a_path_is_not_to_be_waited_for(client, bod
         assert "only a search of widths" in answered.json()["detail"]
 
 
+async def test_a_control_is_left_behind_with_the_target(client, body, finish):
+    of_photos = {"data": "photos", "budget": {"crop": 40}, "superstructure": {"kind": "unet", "levels": 2, "base": 4}}
+    asked = {**body, **of_photos, "method": {"lr": 0.002}, "compare": ["flat", "control"]}
+    begun = (await client.post("/v1/searches", json=asked)).json()
+    finish(begun["id"])
+    url = f"/v1/searches/{begun['id']}/path/0"
+
+    made = await client.post(url)
+    named = await client.post(url, json={"compare": ["control"]})
+
+    assert made.status_code == 202, made.text
+    assert made.json()["spec"]["compare"] == ["flat"]
+    assert named.status_code == 422, "who names it is told"
+
+
 async def test_how_a_target_was_reached_is_left_behind_with_the_target(client, body, finish):
     asked = {**body, "target": {"fraction": 0.5}, "method": {"selection": "admission"}}
     begun = (await client.post("/v1/searches", json=asked)).json()
