@@ -10,7 +10,7 @@ from app import schemas
 from app.problems import Refusal, invalid
 from app.service import Service
 from datasets import DataError, Description, describe
-from spec import DataShape, Pairs, Plan, SearchSpec, Sizes, SpecError, macs, plan
+from spec import Pairs, Plan, SearchSpec, Sizes, SpecError, macs, plan
 from store import datasets, searches
 from store.database import read
 from store.errors import NotFound
@@ -20,7 +20,6 @@ _FLOPS_OF_A_MAC = 6  # forward, and backward to weights and inputs; a multiplica
 COMPARISON = 2  # whole trainings of the small network at most; a control is one more
 _FOUND = 0.25  # of the superstructure; what is fine-tuned is smaller, how much is what the search will tell
 _STEP_S = 0.002  # of Python and the optimiser, whatever the size
-_FLOAT = 4  # bytes
 
 
 def planned(spec: SearchSpec, service: Service, tenant: str) -> Plan:
@@ -143,24 +142,7 @@ def _unknown(dataset_id: str) -> Refusal:
 
 
 def _planned(spec: SearchSpec, service: Service, data: Description) -> Plan:
-    shape = DataShape(
-        kind=data.kind,
-        shape=data.shape,
-        classes=data.classes,
-        targets=data.targets,
-        count=data.splits["train"],
-        bytes=_bytes(data),
-        sizes=data.sizes,
-        pairs=data.pairs,
-    )
     try:
-        return plan(spec, shape, service.settings.memory_limit)
+        return plan(spec, data.as_planned(), service.settings.memory_limit)
     except SpecError as error:
         raise invalid([(error.loc, error.message)]) from error
-
-
-def _bytes(data: Description) -> int:
-    """What a set takes in memory at most, partners and the canvas of images of different sizes included."""
-    extent = data.shape[1:] if data.sizes is None else data.sizes.largest
-    channels = data.shape[0] + (0 if data.pairs is None else data.pairs.channels)
-    return _FLOAT * data.count * channels * math.prod(extent)

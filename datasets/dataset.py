@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from datasets.errors import DataInvalid
 from datasets.layout import Answers, Inputs
 from datasets.splits import NAMES, TRAIN, Indices
-from spec.data import Pairs, Sizes
+from spec.data import DataShape, Pairs, Sizes
 
 Kind = Literal["image", "table"]
+
+_FLOAT: Final = 4  # bytes; a search reads float32
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,22 @@ class Description:
     source: str
     sizes: Sizes | None = None
     pairs: Pairs | None = None
+
+    def as_planned(self) -> DataShape:
+        """What a plan must know of it; `bytes` is what it takes in memory at most, partners and the canvas of images of
+        different sizes included."""
+        extent = self.shape[1:] if self.sizes is None else self.sizes.largest
+        channels = self.shape[0] + (0 if self.pairs is None else self.pairs.channels)
+        return DataShape(
+            kind=self.kind,
+            shape=self.shape,
+            classes=self.classes,
+            targets=self.targets,
+            count=self.splits[TRAIN],
+            bytes=_FLOAT * self.count * channels * math.prod(extent),
+            sizes=self.sizes,
+            pairs=self.pairs,
+        )
 
 
 @dataclass(frozen=True, eq=False)

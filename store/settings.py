@@ -43,15 +43,20 @@ class Settings:
                 raise PermissionError(13, "it cannot be written")
         except OSError as error:
             raise ValueError(f"BREGNAS_HOME={home} cannot be used as a folder: {error.strerror}") from error
-        data = os.environ.get("BREGNAS_DATA")
-        if data and not Path(data).expanduser().is_dir():
-            raise ValueError(f"BREGNAS_DATA={data} is not a folder; leave it out or name the folder of data sets")
         return cls(
             home=home,
-            data=Path(data).expanduser().resolve() if data else None,
+            data=data_folder(),
             database_url=_database(os.environ.get("BREGNAS_DATABASE_URL") or default_url(home)),
             artifacts=_artifacts(os.environ.get("BREGNAS_ARTIFACTS") or str(home / "artifacts")),
         )
+
+
+def data_folder() -> Path | None:
+    """The folder of well-known data sets, where BREGNAS_DATA names one; ValueError where it is no folder."""
+    data = os.environ.get("BREGNAS_DATA")
+    if data and not Path(data).expanduser().is_dir():
+        raise ValueError(f"BREGNAS_DATA={data} is not a folder; leave it out or name the folder of data sets")
+    return Path(data).expanduser().resolve() if data else None
 
 
 def one_of(name: str, known: Sequence[str]) -> str:
