@@ -12,6 +12,7 @@ import torch
 
 import datasets
 from models.network import Network, he_
+from models.stepper import Stepper
 from spec import Crops
 from spec.task import Denoise, Segment
 from spec.unet import Unet
@@ -35,8 +36,9 @@ def main() -> None:
         shape = samples.shape.shape
         graph = Unet(kind="unet", levels=4, base=8).graph(shape, (outputs, *shape[1:]))
         network = he_(Network(graph, samples.inputs), stream(1, "start"))
+        stepper = Stepper(network, torch.optim.Adam(network.parameters()))
         training = Training(
-            "bench", network, torch.optim.Adam(network.parameters()), Schedule("constant", 1e-3), goal, samples,
+            "bench", stepper, Schedule("constant", 1e-3), goal, samples,
             steps=1000, batch_size=batch, seed=1, crops=Crops(side, 4), tiling=tiling(graph),
         )  # fmt: skip
         indices = torch.arange(batch)

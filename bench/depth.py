@@ -27,6 +27,7 @@ from bench.records import Record, append, read
 from linbreg.gates import GateRule
 from models.depth import start_from_linear
 from models.network import Network, he_
+from models.stepper import Stepper
 from spec import Graph, parameters
 from spec.mlp import Mlp
 from spec.rivals import rivals
@@ -147,7 +148,7 @@ class Run:
     def _trained(self, network: Network) -> Network:
         adam = torch.optim.Adam(network.parameters(), lr=self.lr, fused=True)
         training = Training(
-            "flat", network, adam, Schedule("warm cosine", self.lr), objective(self.case.task), self.samples,
+            "flat", Stepper(network, adam), Schedule("warm cosine", self.lr), objective(self.case.task), self.samples,
             steps=self.steps, batch_size=self.case.batch_size, seed=self.seed, keep_best=True,
         )  # fmt: skip
         while training.epoch < training.epochs:

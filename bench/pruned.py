@@ -31,6 +31,7 @@ from bench.records import Record, append, read
 from bench.unets import SEEDS, Given, given
 from models.network import Affine, Network, he_
 from models.source import source, tensors
+from models.stepper import Stepper
 from spec import Crops, Graph, crops, macs, parameters
 from spec.task import output_shape
 from worker import comparison
@@ -118,7 +119,7 @@ class Pruning:
             pruner.update_regularizer()
             adam.register_step_pre_hook(lambda *_: pruner.regularize(network))
         training = Training(
-            name, cast(Network, network), adam, Schedule(shape, lr), self.goal, self.samples, steps=steps,
+            name, Stepper(cast(Network, network), adam), Schedule(shape, lr), self.goal, self.samples, steps=steps,
             batch_size=self.task.batch_size, seed=self.seed, crops=self.crops, tiling=self.tiling, **how,
         )  # fmt: skip
         while training.done < steps:

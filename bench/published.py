@@ -21,6 +21,7 @@ from bench.records import Record
 from bench.sizes import WIDE, Search
 from linbreg import L1, LinBreg, ProxSGD, RegularizedOptimizer
 from models.network import Network
+from models.stepper import Stepper
 from spec import SearchSpec
 from spec.mlp import Mlp
 from spec.task import Classify
@@ -74,7 +75,7 @@ class Published:
         network = Network(AUTHORS.graph(samples.shape.shape, (10,)), None if self.raw else samples.inputs)
         sparse_weights_(network, self.density, self.scale, stream(self.seed, "start"))
         training = Training(
-            "published", network, self._stepper(network), Schedule("constant", self.lr), goal, samples,
+            "published", Stepper(network, self._optimizer(network)), Schedule("constant", self.lr), goal, samples,
             steps=EPOCHS * batches_of(samples, BATCH), batch_size=BATCH, seed=self.seed,
         )  # fmt: skip
         epochs = []
@@ -85,7 +86,7 @@ class Published:
         test = evaluate(network, goal, samples.splits["test"], self.seed, "test")
         return {"part": "published", **asdict(self), "epochs": epochs, "test": asdict(test), "share": share(network)}
 
-    def _stepper(self, network: Network) -> RegularizedOptimizer:
+    def _optimizer(self, network: Network) -> RegularizedOptimizer:
         weights = [layer.weight for layer in _linears(network)]
         groups: list[dict[str, Any]] = [{"params": [layer.bias for layer in _linears(network)]}]
         groups.append({"params": weights, "regularizer": L1(lam=self.lam)} if self.lam else {"params": weights})

@@ -18,6 +18,7 @@ import torch
 import datasets
 from bench.sizes import Search
 from models.network import Network, he_
+from models.stepper import Stepper
 from spec import SIZES, Graph, SearchSpec, crops
 from spec.rivals import rivals
 from spec.task import output_shape
@@ -136,8 +137,9 @@ def seconds(spec: SearchSpec, samples: Samples) -> tuple[float, float]:
 def _step(spec: SearchSpec, samples: Samples, graph: Graph, times: int = 4) -> float:
     goal, squares = objective(spec.task), crops(spec.budget, spec.task, graph, samples.shape)
     network = he_(Network(graph, samples.inputs), stream(1, "start"))
+    stepper = Stepper(network, torch.optim.Adam(network.parameters(), fused=True))
     training = Training(
-        "estimate", network, torch.optim.Adam(network.parameters(), fused=True), Schedule("constant", 1e-4), goal,
+        "estimate", stepper, Schedule("constant", 1e-4), goal,
         samples, steps=times + 1, batch_size=spec.budget.batch_size, seed=1, crops=squares, tiling=tiling(graph),
     )  # fmt: skip
     indices = torch.arange(spec.budget.batch_size)

@@ -1,8 +1,7 @@
 """A search that grows to a size: λ stays, and the strongest sleepers are let in as a budget grows geometrically."""
 
-from linbreg import BregmanOptimizer
-from models.network import Network
 from models.selection import Held
+from models.stepper import Stepper
 from spec import Target
 
 GROWTH = 0.7  # of the steps, over which the budget grows
@@ -17,8 +16,8 @@ class Admission(Held):
     half of an equal share. What is awake stays until its own dual falls below; the last group of a layer always stays.
     """
 
-    def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
-        super().__init__(network, optimizer, target, steps)
+    def __init__(self, stepper: Stepper, target: Target, steps: int) -> None:
+        super().__init__(stepper, target, steps)
         self.start = self.size(self.counts())
 
     def allowed(self, step: int) -> float:

@@ -1,8 +1,8 @@
 """A search that ends at a size: λ is chosen again and again so that what is awake fills a growing budget."""
 
-from linbreg import BregmanOptimizer, quantile_lams
-from models.network import Network
+from linbreg import quantile_lams
 from models.selection import Selection, even_share
+from models.stepper import Stepper
 from spec import Graph, Target
 
 GROWTH = 0.6  # of the steps, over which the budget grows linearly; then neurons compete for what there is
@@ -19,8 +19,8 @@ class Budget(Selection):
     part of the size.
     """
 
-    def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
-        super().__init__(network, optimizer, target, steps)
+    def __init__(self, stepper: Stepper, target: Target, steps: int) -> None:
+        super().__init__(stepper, target, steps)
         self.start = min(self.limit, self.size(self.counts()))
         self.keep(0)
 
@@ -43,7 +43,7 @@ class Budget(Selection):
         lams = quantile_lams(self._scores(), self.size, budget, least=self._least(budget))
         for group, lam in zip(self._groups(), lams, strict=True):
             group["regularizer"].lam = lam
-        self.optimizer.apply_prox()
+        self.stepper.apply_prox()
 
 
 def start_density(graph: Graph, target: Target, density: float) -> float:

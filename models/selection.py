@@ -10,7 +10,7 @@ import torch
 
 from linbreg import BregmanOptimizer
 from models.groups import scalar_counts
-from models.network import Network
+from models.stepper import Stepper
 from spec import SIZES, Graph, Target
 
 LEAST = 0.5
@@ -24,15 +24,17 @@ CAP = 0.99, 0.999
 class Selection(ABC):
     """Keeps a superstructure that is searched at or below a size; its kinds say how.
 
-    `optimizer` has the groups of `models.groups.parameter_groups`. Layers of one index set have one count. All that a
+    The optimiser has the groups of `models.groups.parameter_groups`. Layers of one index set have one count. All that a
     kind goes by is in the network, in the optimiser's state or follows from the number of steps done, so a search that
     is taken up from a checkpoint goes on as it would have.
     """
 
-    def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
-        self.network, self.optimizer, self.measure, self.steps = network, optimizer, target.measure, steps
-        self.limit = target.limit(network.graph)
-        self.sets = network.graph.index_sets()
+    def __init__(self, stepper: Stepper, target: Target, steps: int) -> None:
+        assert isinstance(stepper.optimizer, BregmanOptimizer)
+        self.stepper, self.network, self.optimizer = stepper, stepper.network, stepper.optimizer
+        self.measure, self.steps = target.measure, steps
+        self.limit = target.limit(self.network.graph)
+        self.sets = self.network.graph.index_sets()
 
     @abstractmethod
     def after(self, step: int, *, ends_epoch: bool) -> None:
@@ -51,8 +53,9 @@ class Selection(ABC):
 
     def fill(self) -> None:
         """Let in what still fits, best first, until there is no group left that does."""
+        self.stepper.write_back()
         self._let_in(self.limit)
-        self.optimizer.apply_prox()
+        self.stepper.apply_prox()
 
     def _let_in(self, budget: float, *, first: Sequence[int] = (), in_order: bool = False) -> None:
         """Lift the duals of sleeping groups that fit, best first.
@@ -120,7 +123,7 @@ class Selection(ABC):
 
     def _scores(self) -> list[torch.Tensor]:
         """‖v_g‖/√n_g of the groups of each index set: awake are those above λ."""
-        return [group["regularizer"].scores(self._duals(group))[0] for group in self._groups()]
+        return self.stepper.scores()
 
 
 class Held(Selection):
@@ -133,8 +136,8 @@ class Held(Selection):
     Raises ValueError where λ is 0: then nothing can be held asleep.
     """
 
-    def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
-        super().__init__(network, optimizer, target, steps)
+    def __init__(self, stepper: Stepper, target: Target, steps: int) -> None:
+        super().__init__(stepper, target, steps)
         if any(group["regularizer"].lam == 0 for group in self._groups()):
             raise ValueError("a λ of 0 keeps no group asleep; take one greater than 0")
         self._before = self._masks()
@@ -144,7 +147,7 @@ class Held(Selection):
             if (selection := ours()) is not None:
                 selection._note()
 
-        optimizer.register_step_pre_hook(before_step)
+        self.optimizer.register_step_pre_hook(before_step)
         self._trim()
 
     def size(self, counts: Sequence[Any]) -> Any:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from linbreg import BregmanOptimizer
 from models.groups import sparse_start_
 from models.network import Network
 from models.selection import Held
+from models.stepper import Stepper
 from spec import Graph, Target, kept_counts
 
 PERIOD = 0.6  # of the steps, in which channels move; then they are trained
@@ -37,13 +37,13 @@ class Swaps(Held):
     the channel (Molchanov, Mallya, Tyree, Frosio, Kautz, arXiv 1906.10771).
     """
 
-    def __init__(self, network: Network, optimizer: BregmanOptimizer, target: Target, steps: int) -> None:
-        super().__init__(network, optimizer, target, steps)
-        flat = flat_widths(network.graph, self.size, self.limit)
+    def __init__(self, stepper: Stepper, target: Target, steps: int) -> None:
+        super().__init__(stepper, target, steps)
+        flat = flat_widths(self.network.graph, self.size, self.limit)
         self.least = [max(1, int(LEAST * width)) for width in flat]
-        self.stages = stages(network.graph)
+        self.stages = stages(self.network.graph)
         for bias in self._biases():
-            optimizer.state[bias]["importance"] = torch.zeros_like(bias)
+            self.optimizer.state[bias]["importance"] = torch.zeros_like(bias)
 
     @property
     def every(self) -> int:

@@ -9,6 +9,7 @@ import torch
 from linbreg.gates import GateRule, LayerGates, ramp_
 from models.depth import Gated, hidden, linear, linear_from_, linear_start_, merge, mlp, plain, widest
 from models.network import Network
+from models.stepper import Stepper
 from spec.graph import Graph
 from spec.mlp import Mlp
 from worker.checkpoint import Tensors, prefixed, under
@@ -74,7 +75,7 @@ class DepthTraining(Training):
         self.merged_at: int | None = None
         """Steps after which the closed layers were merged."""
         super().__init__(
-            name, network, _adam(network, lr), Schedule("warm cosine", lr), objective, samples,
+            name, Stepper(network, _adam(network, lr)), Schedule("warm cosine", lr), objective, samples,
             steps=steps, batch_size=batch_size, seed=seed, keep_best=True,
         )  # fmt: skip
         self.opening = LayerGates(network.ordered_gates(), rule)
@@ -188,10 +189,10 @@ class DepthTraining(Training):
         return signs
 
     def _take(self, network: Gated) -> None:
-        self.network = network.to(next(self.network.parameters()).device).train()
+        network.to(self.device)
         for gate in network.gates.values():
             gate.requires_grad_(False)
-        self.optimizer = _adam(network, self.schedule.peak)
+        self.stepper = Stepper(network, _adam(network, self.schedule.peak))
 
     def _graph(self, widths: tuple[int, ...]) -> Graph:
         return mlp(self._superstructure, widths, *self._shapes)

@@ -1,12 +1,10 @@
 """The loop around every training: what is told, what is kept, and when it has to stop."""
 
-import copy
 import time
 from collections.abc import Callable
 
 from linbreg import GroupL1, KernelGroupL1
-from models.groups import active_counts, in_use, scalar_counts, weight_shares
-from models.network import Network
+from models.groups import scalar_counts, weight_shares
 from models.shrink import find_dead
 from spec import Graph, macs, parameters
 from worker.depth import DepthTraining
@@ -56,6 +54,7 @@ class Loop:
                 raise
             self._record(stage, training, loss, lr)
             training.seconds = 0.0
+        training.settle()
         if training.scores is None:
             training.scores = training.validate()
         if stage == "search":
@@ -128,7 +127,8 @@ class Loop:
         if dead is not None:
             raise died(dead, self.spec)
         if training.seed == self.spec.all_seeds[0]:
-            self.now.path.meet(on_cpu(training.network), counts, training.epoch, training.scores)
+            size = parameters(self.graph, sized)
+            self.now.path.meet(size, training.stepper.shrunk, counts, training.epoch, training.scores)
 
     def _counted(self, stage: Stage, training: Training) -> tuple[dict[str, int], Graph, dict[str, int] | None]:
         """The active groups of the superstructure, the graph of what is trained, and how much of that is in use.
@@ -140,7 +140,7 @@ class Loop:
             return found.counts, training.network.graph, None
         if isinstance(training, DepthTraining):
             return training.counts, training.network.graph, None
-        return active_counts(training.network), self.graph, in_use(training.network)
+        return training.stepper.counts(), self.graph, training.stepper.in_use()
 
     def _save(self, stage: Stage, training: Training) -> None:
         epoch = self._told(stage, training)
@@ -151,12 +151,6 @@ class Loop:
     def _told(self, stage: Stage, training: Training) -> int:
         """Epochs of the stage that are done, those of earlier trainings included."""
         return self.now.epochs.get(stage, 0) + training.epoch
-
-
-def on_cpu(network: Network) -> Network:
-    """The network itself where it lies on the CPU, else a copy of it there."""
-    on_device = next(network.parameters()).device.type != "cpu"
-    return copy.deepcopy(network).cpu() if on_device else network
 
 
 def _gates(training: Training) -> dict[str, float]:

@@ -2,16 +2,15 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path as File
 from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import save
 
-from models.groups import in_use
 from models.network import Network
-from models.shrink import shrink
-from spec import Graph, parameters
+from spec import Graph
 from worker.checkpoint import Tensors, prefixed, under
 from worker.outcome import Scores, Snapshot
 from worker.samples import Samples
@@ -26,11 +25,13 @@ class Path:
         self.samples = samples
         self._best: dict[int, Snapshot] = {}
 
-    def meet(self, network: Network, counts: dict[str, int], epoch: int, scores: Scores) -> None:
-        """Keep the network as it is now, if none of its size was as good."""
-        size = math.floor(math.log(parameters(network.graph, in_use(network))) / math.log(STEP))
-        if size not in self._best or scores.loss < self._best[size].validation.loss:
-            self._best[size] = Snapshot(epoch, dict(counts), shrink(network), scores)
+    def meet(
+        self, size: int, shrunk: Callable[[], Network], counts: dict[str, int], epoch: int, scores: Scores
+    ) -> None:
+        """Keep the network of so many parameters as it is now, if none of its size was as good."""
+        level = math.floor(math.log(size) / math.log(STEP))
+        if level not in self._best or scores.loss < self._best[level].validation.loss:
+            self._best[level] = Snapshot(epoch, dict(counts), shrunk(), scores)
 
     def snapshots(self) -> list[Snapshot]:
         """By size, the smallest first."""

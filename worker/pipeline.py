@@ -13,6 +13,7 @@ import torch
 from models.groups import cut_, in_use
 from models.network import Network, he_
 from models.shrink import LayerDied, shrink
+from models.stepper import Stepper, on_cpu
 from spec import SIZES, Graph, Measure, Target, crops, parameters
 from spec.method import AdaBreg, Lasso
 from spec.mlp import Mlp
@@ -21,7 +22,7 @@ from worker import comparison, linear
 from worker.depth import DepthTraining
 from worker.failure import SearchFailed, died
 from worker.job import Folder, Job
-from worker.loop import Loop, on_cpu
+from worker.loop import Loop
 from worker.objective import objective
 from worker.outcome import Candidate, Found, Outcome, Scores, ranked
 from worker.path import Path, read
@@ -108,7 +109,7 @@ class Pipeline:
             self._difference(large, small, seed),
         )  # fmt: skip
         if seed == self.spec.all_seeds[0]:
-            self.now.path.meet(large, counts, search.epoch, found.shrunk)
+            self.now.path.meet(parameters(self.graph, left), lambda: small, counts, search.epoch, found.shrunk)
         return found
 
     def _searching(self, name: str, graph: Graph, seed: int, whole: Target | None = None) -> Training:
@@ -289,7 +290,7 @@ class Pipeline:
         measure_start: bool = False,
     ) -> Training:
         return Training(
-            name, network, optimizer, schedule, self.objective, self.samples,
+            name, Stepper(network, optimizer), schedule, self.objective, self.samples,
             steps=steps, batch_size=self.spec.budget.batch_size, seed=seed,
             crops=self.crops, tiling=self.tiling, keep_best=keep_best, measure_start=measure_start,
         )  # fmt: skip

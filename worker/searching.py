@@ -4,12 +4,12 @@ from typing import Final
 
 import torch
 
-from linbreg import BregmanOptimizer
 from models.admission import Admission
 from models.budget import Budget, start_density
-from models.groups import in_use, kernel_start_, sparse_start_
+from models.groups import kernel_start_, sparse_start_
 from models.network import Network
 from models.selection import Selection
+from models.stepper import Stepper
 from models.swaps import Swaps, flat_start_
 from spec import Crops, Graph, SearchSpec, Target, parameters
 from spec.method import Bregman, ProxAdam, ProxSGD, Way
@@ -52,19 +52,18 @@ def searching(
     network.to(device)
     steps = spec.budget.epochs * batches_of(samples, spec.budget.batch_size, crops)
     kind = how.schedule or ("constant" if target is None else "cosine")
-    stepper, most = optimizer(network, how, HELD_LAM if held else how.start_lam), parameters(graph)
+    moves, most = optimizer(network, how, HELD_LAM if held else how.start_lam), parameters(graph)
+    stepper = Stepper(network, moves, clip=CLIP if held else None)
     training = Training(
-        name, network, stepper, Schedule(kind, how.lr), objective, samples,
+        name, stepper, Schedule(kind, how.lr), objective, samples,
         steps=steps, batch_size=spec.budget.batch_size, seed=seed, crops=crops, tiling=tiling,
-        clip=CLIP if held else None,
     )  # fmt: skip
-    training.watch = lambda: parameters(graph, in_use(network)) / most
+    training.watch = lambda: parameters(graph, stepper.in_use()) / most
     if target is not None:
-        assert isinstance(stepper, BregmanOptimizer)
-        selection = _SELECTIONS[way](network, stepper, target, steps)
+        selection = _SELECTIONS[way](stepper, target, steps)
         batches = training.batches  # not the training itself: it would hold itself, and its optimiser, alive
         training.after_step = lambda done: selection.after(done, ends_epoch=done % batches == 0)
-    elif (moving := lam_schedule(stepper, how, steps)) is not None:
+    elif (moving := lam_schedule(moves, how, steps)) is not None:
         training.after_step = moving.go_to
     return training
 

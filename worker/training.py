@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import torch
 
-from linbreg import pack_state, unpack_state
 from models.network import Network
+from models.stepper import Stepper
 from spec import Crops
 from worker.checkpoint import Tensors, prefixed, under
 from worker.failure import SearchFailed
@@ -65,14 +65,15 @@ class Diverged(SearchFailed):
 
 
 class Training:
-    """Trains `network` on `samples` for `steps`; `name` names it and the randomness that belongs to it.
+    """Trains the network of `stepper` on `samples` for `steps`; `name` names it and the randomness that belongs to it.
 
     An epoch goes once through the training split, or with `crops` so often through it as every image gives crops; the
     last one ends with the steps. `tiling` says how a network of any image size runs large ones, in validation. With
     `keep_best` the weights with the lowest validation loss are kept in `best`, those before the first step included
     where `measure_start` says so; without, the last ones are. `after_step` is called with the number of steps done,
     after every step; `watch` every 10 steps, and `watched` is the mean of what it said in this epoch. A param group
-    with an `lr_factor` has so many times the step size of the others. `clip` is the largest norm of a step's gradient.
+    with an `lr_factor` has so many times the step size of the others. `network` and its optimiser have all of the state
+    after `settle`; between steps ask the stepper.
 
     The network lies on any device; samples stay on the CPU, and so does all that is random.
     """
@@ -80,8 +81,7 @@ class Training:
     def __init__(
         self,
         name: str,
-        network: Network,
-        optimizer: torch.optim.Optimizer,
+        stepper: Stepper,
         schedule: Schedule,
         objective: Objective,
         samples: Samples,
@@ -95,15 +95,14 @@ class Training:
         measure_start: bool = False,
         after_step: Callable[[int], None] | None = None,
         watch: Callable[[], float] | None = None,
-        clip: float | None = None,
     ) -> None:
-        self.name, self.network, self.optimizer, self.schedule = name, network, optimizer, schedule
+        self.name, self.stepper, self.schedule = name, stepper, schedule
         self.objective, self.samples, self.steps, self.seed = objective, samples, steps, seed
         self.batch_size = batch_size
-        self.crops, self.tiling, self.clip = crops, tiling, clip
+        self.crops, self.tiling = crops, tiling
         self.batches = batches_of(samples, batch_size, crops)
         self.epochs = math.ceil(steps / self.batches)
-        self.device = next(network.parameters()).device
+        self.device = next(stepper.network.parameters()).device
         self.after_step, self.watch = after_step, watch
         self._watched: list[float] = [0.0, 0.0]  # sum and number
         self.epoch = 0  # epochs done
@@ -116,6 +115,16 @@ class Training:
         self.keep_best = keep_best
         if measure_start:
             self._keep(self.validate())
+
+    @property
+    def network(self) -> Network:
+        """What is trained."""
+        return self.stepper.network
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """What trains it."""
+        return self.stepper.optimizer
 
     @property
     def done(self) -> int:
@@ -148,7 +157,6 @@ class Training:
             _of_epoch(count, self.crops), generator=stream(self.seed, self.name, "order", self.epoch)
         )
         order %= count
-        self.network.train()
         batches = min(self.batches, self.steps - self.epoch * self.batches)
         while self.batch < batches:
             started = time.monotonic()
@@ -176,12 +184,12 @@ class Training:
     def validate(self) -> Scores:
         """Scores on the validation split, with the same noise every time."""
         split = self.samples.splits["validation"]
-        return evaluate(self.network, self.objective, split, self.seed, "validation", self.tiling)
+        return evaluate(self.stepper.model(), self.objective, split, self.seed, "validation", self.tiling)
 
     def state(self) -> tuple[Tensors, dict[str, Any]]:
         """Everything that the rest of the training depends on."""
-        optimizer, values = pack_state(self.optimizer.state_dict())
-        tensors = prefixed("network", self.network.state_dict()) | prefixed("optimizer", optimizer)
+        tensors, values = self.stepper.state()
+        tensors = prefixed("stepper", tensors)
         if self.best is not None:
             tensors |= prefixed("best", self.best)
         return tensors, {
@@ -193,13 +201,12 @@ class Training:
             "best_loss": self.best_loss if self.best is not None else None,
             "schedule": [self.schedule.factor, self.schedule.waited],
             "schedule_best": self.schedule.best if math.isfinite(self.schedule.best) else None,
-            "optimizer": values,
+            "stepper": values,
         }
 
     def restore(self, tensors: Tensors, values: dict[str, Any]) -> None:
         """Go on from what `state` gave."""
-        self.network.load_state_dict(under("network", tensors))
-        self.optimizer.load_state_dict(unpack_state(under("optimizer", tensors), values["optimizer"]))
+        self.stepper.restore(under("stepper", tensors), values["stepper"])
         self.best = under("best", tensors) or None
         self.best_loss = math.inf if values["best_loss"] is None else values["best_loss"]
         self.epoch, self.batch, self._loss_sum = values["epoch"], values["batch"], values["loss_sum"]
@@ -207,8 +214,13 @@ class Training:
         self.schedule.factor, self.schedule.waited = values["schedule"]
         self.schedule.best = math.inf if values["schedule_best"] is None else values["schedule_best"]
 
+    def settle(self) -> None:
+        """Let `network` and `optimizer` have what was trained, until the next step."""
+        self.stepper.write_back()
+
     def finish(self) -> Network:
         """The trained network: the best by validation, or the last."""
+        self.settle()
         if self.best is not None:
             self.network.load_state_dict(self.best)
         return self.network
@@ -224,15 +236,9 @@ class Training:
         lr = self.lr()
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group.get("lr_factor", 1.0)
-        self.optimizer.zero_grad()
-        loss = self.objective.loss(self.network(given), target)
-        value = loss.item()
+        value = self.stepper.step(given, lambda output: self.objective.loss(output, target))
         if not math.isfinite(value):
             raise self._not_finite("training", value)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-        self.optimizer.step()
         return value
 
     def _not_finite(self, which: str, value: float) -> SearchFailed:
@@ -245,6 +251,7 @@ class Training:
     def _keep(self, scores: Scores) -> None:
         if scores.loss < self.best_loss:
             self.best_loss = scores.loss
+            self.settle()
             self.best = copy.deepcopy(self.network.state_dict())
 
 

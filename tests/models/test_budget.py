@@ -8,6 +8,7 @@ from models.budget import Budget, start_density
 from models.groups import active_counts, parameter_groups, sparse_start_
 from models.network import Network
 from models.shrink import shrink
+from models.stepper import Stepper
 from spec import Target, parameters
 from spec.mlp import Mlp
 
@@ -25,7 +26,7 @@ def searched(graph, target, optimizer, seed=0):
     network = Network(graph)
     sparse_start_(network, density=start_density(graph, target, 1.0), scale=2.0, generator=generator)
     stepper = optimizer(parameter_groups(network, 0.02))
-    budget = Budget(network, stepper, target, STEPS)
+    budget = Budget(Stepper(network, stepper), target, STEPS)
     x = torch.randn(256, 20, generator=generator)
     y = torch.tanh(x @ torch.randn(20, 6, generator=generator))
     sizes = []

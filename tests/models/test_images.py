@@ -13,6 +13,7 @@ from models.groups import active_counts, in_use, parameter_groups, sparse_start_
 from models.network import Network, he_
 from models.ops import UpConv
 from models.shrink import LayerDied, shrink
+from models.stepper import Stepper
 from spec import Target, macs, parameters
 from spec.convnet import Convnet
 from spec.graph import Graph, Node
@@ -238,7 +239,7 @@ def test_a_budget_is_kept_and_met_by_a_unet(up, given):
     generator = torch.Generator().manual_seed(2)
     sparse_start_(network, density=start_density(graph, target, 1.0), scale=1.0, generator=generator, live_fan_in=True)
     stepper = AdaBreg(parameter_groups(network, 0.02), lr=2e-3)
-    budget = Budget(network, stepper, target, steps)
+    budget = Budget(Stepper(network, stepper), target, steps)
     for step in range(1, steps + 1):
         x = torch.rand(4, *GREY, generator=generator)
         stepper.zero_grad()

@@ -16,6 +16,7 @@ from models.groups import active_counts, parameter_groups, sparse_start_
 from models.network import Network
 from models.selection import CAP, Held
 from models.shrink import shrink
+from models.stepper import Stepper
 from models.swaps import FADES, LEAST, MARGIN, PERIOD, Swaps, flat_start_, flat_widths, moves, stages
 from spec import Graph, Target, parameters
 from spec.mlp import Mlp
@@ -38,7 +39,7 @@ def begun(kind: type[Held], graph: Graph, target: Target, steps: int, seed: int 
     else:
         density = start_density(graph, target, 0.05)
         sparse_start_(network, density=density, scale=1.0, generator=generator, live_fan_in=True)
-    return kind(network, AdaBreg(parameter_groups(network, lam), lr=2e-3), target, steps)
+    return kind(Stepper(network, AdaBreg(parameter_groups(network, lam), lr=2e-3)), target, steps)
 
 
 def descend(selection: Held, step: int, seed: int = 0) -> None:
@@ -203,7 +204,7 @@ def test_what_is_held_asleep_keeps_direction_and_order_and_the_rest_is_untouched
 def test_a_start_above_the_target_loses_its_weakest_groups():
     network = Network(UNET)
     sparse_start_(network, density=1.0, scale=1.0, generator=torch.Generator().manual_seed(0))
-    selection = Admission(network, AdaBreg(parameter_groups(network, LAM)), Target(fraction=0.2), 10)
+    selection = Admission(Stepper(network, AdaBreg(parameter_groups(network, LAM))), Target(fraction=0.2), 10)
     counts = active_counts(network)
     assert parameters(UNET, counts) <= selection.limit
     assert min(counts.values()) >= 1
@@ -323,7 +324,7 @@ def test_linbreg_can_swap_too():
     network = Network(UNET)
     flat_start_(network, Target(fraction=0.4), scale=1.0, generator=torch.Generator().manual_seed(0))
     stepper = LinBreg(parameter_groups(network, LAM), lr=0.01, momentum=0.9)
-    selection = Swaps(network, stepper, Target(fraction=0.4), STEPS)
+    selection = Swaps(Stepper(network, stepper), Target(fraction=0.4), STEPS)
     begins = selection.counts()
     for step in range(1, STEPS + 1):
         descend(selection, step)

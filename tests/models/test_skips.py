@@ -9,6 +9,7 @@ from models.groups import active_counts, active_masks, connections, in_use, para
 from models.groups import sparse_start_ as start_
 from models.network import Network
 from models.shrink import shrink
+from models.stepper import Stepper
 from spec import Target, macs, parameters, possible
 from spec.method import AdaBreg, LinBreg
 from spec.mlp import Mlp
@@ -49,7 +50,7 @@ def searched(how, graph, x, y, target=None, seed=0, check=lambda network, budget
     density = 0.5 if target is None else start_density(graph, target, 1.0)
     start_(network, density=density, scale=1.0, generator=generator)
     stepper = optimizer(network, how)
-    budget = None if target is None else Budget(network, stepper, target, STEPS)
+    budget = None if target is None else Budget(Stepper(network, stepper), target, STEPS)
     for step in range(1, STEPS + 1):
         batch = torch.randperm(len(x), generator=generator)[:128]
         stepper.zero_grad()

@@ -6,6 +6,7 @@ import torch
 
 from datasets import Dataset
 from models.network import Network, he_
+from models.stepper import Stepper
 from spec import Crops
 from spec.task import Denoise, Segment
 from spec.unet import Unet
@@ -35,7 +36,7 @@ def begin(samples, task, outputs):
     network = he_(Network(graph, samples.inputs), stream(1, "start"))
     adam = torch.optim.Adam(network.parameters())
     return Training(
-        "search", network, adam, Schedule("constant", 0.01), objective(task), samples,
+        "search", Stepper(network, adam), Schedule("constant", 0.01), objective(task), samples,
         steps=10, batch_size=4, seed=3, crops=CROPS, tiling=tiling(graph), keep_best=True,
     )  # fmt: skip
 
