@@ -29,15 +29,9 @@ def shrink(network: Network) -> Network:
     concatenation is left with its other sources; a layer that it alone fed lives on as constants if its biases are
     awake. Raises LayerDied where so nothing of the input comes to the last layer, or to a linear one that is read.
     """
-    masks = active_masks(network)
-    graph = network.graph
-    dead = find_dead(graph, {name: int(mask.sum()) for name, mask in masks.items()})
-    if dead is not None:
-        raise LayerDied(dead)
-    kept = kept_indices(graph, {name: mask.nonzero()[:, 0].tolist() for name, mask in masks.items()})
+    masks, graph = active_masks(network), network.graph
     living = {name: scalars.detach() != 0 for name, scalars in network.scalars.items()}
-    small = Network(_Smaller(graph, kept, living).graph(), network.inputs, network.outputs)
-    small.to(next(network.parameters()))
+    small, kept = without(network, masks, living)
     constants = _constants(network, masks)
     with torch.no_grad():
         for name, scalars in small.scalars.items():
@@ -57,8 +51,24 @@ def shrink(network: Network) -> Network:
                 (source,) = graph[node.name].sources
                 old_place = dict(network.places.items()).get(node.name)
                 dtype = next(small.parameters()).dtype
-                small.places[node.name] = _place(old_place, masks[source], constants[source], dtype)
+                small.places[node.name] = place(old_place, masks[source], constants[source], dtype)
     return small
+
+
+def without(
+    network: Network, masks: Mapping[str, torch.Tensor], living: Mapping[str, torch.Tensor]
+) -> tuple[Network, dict[str, list[int]]]:
+    """A network of the shape that is left, its weights not yet those of `network`, and which entries each node keeps.
+
+    `masks` say what is active of every searched layer, `living` which scalars of every sum are not 0. Raises LayerDied.
+    """
+    graph = network.graph
+    dead = find_dead(graph, {name: int(mask.sum()) for name, mask in masks.items()})
+    if dead is not None:
+        raise LayerDied(dead)
+    kept = kept_indices(graph, {name: mask.nonzero()[:, 0].tolist() for name, mask in masks.items()})
+    small = Network(_Smaller(graph, kept, living).graph(), network.inputs, network.outputs)
+    return small.to(next(network.parameters())), kept
 
 
 def find_dead(graph: Graph, active: Mapping[str, int]) -> str | None:
@@ -78,7 +88,7 @@ def find_dead(graph: Graph, active: Mapping[str, int]) -> str | None:
 class _Smaller:
     """Builds the graph of what is kept, node by node."""
 
-    def __init__(self, graph: Graph, kept: dict[str, list[int]], living: dict[str, torch.Tensor]) -> None:
+    def __init__(self, graph: Graph, kept: dict[str, list[int]], living: Mapping[str, torch.Tensor]) -> None:
         self.old, self.kept, self.living = graph, kept, living
         self.nodes: list[Node] = []
         self.stands: dict[str, str] = {}  # what stands for a node in the smaller graph, by its old name
@@ -155,7 +165,7 @@ def _constants(network: Network, masks: dict[str, torch.Tensor]) -> dict[str, to
     return constants
 
 
-def _place(old: torch.nn.Module | None, mask: torch.Tensor, constant: torch.Tensor, dtype: torch.dtype) -> Place:
+def place(old: torch.nn.Module | None, mask: torch.Tensor, constant: torch.Tensor, dtype: torch.dtype) -> Place:
     """Where every output is found after the sleeping ones have become constants; `old` is an earlier placement."""
     live, sleeping = mask.nonzero()[:, 0], (~mask).nonzero()[:, 0]
     order, constants = torch.arange(len(mask)), torch.zeros(0, dtype=dtype)

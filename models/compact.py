@@ -1,0 +1,421 @@
+"""Exact steps of an MLP that is searched, at the price of what is active.
+
+With the bias in its group and σ(0) = 0 a sleeping neuron emits exactly 0. So its outgoing weights have no gradient, and
+an exact step needs the forward pass of the active neurons, the gradient of *all* neurons with respect to the active
+inputs (sleepers must be able to wake), and the norms of all. `docs/compact.md` counts what that takes.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from linbreg import AdaBreg, BregmanOptimizer, GroupL1, LinBreg
+from models.activation import activation
+from models.compact_layers import Layer, Layers, decay_steps
+from models.network import Network
+from models.shrink import LayerDied, place, without
+from models.stepper import LossOf, Stepper
+from spec.graph import Activation, Graph, Node
+
+aten = torch.ops.aten
+LONGEST = 3000  # steps that moments may take to die down
+SLOPES: dict[Activation, float] = {"silu": 0.5, "gelu": 0.5, "relu": 1.0}
+"""σ′(0) of the activations that hidden layers may have."""
+
+
+class CompactMlp(Stepper):
+    """Takes the steps of the plain one, to rounding, for networks and optimisers that `fits` says.
+
+    Between steps weights do not exist: θ = scale·v is never formed, and `network` and the optimiser's state are empty
+    until `write_back`. Active neurons stand in front, so that what is active is one block of every matrix.
+    """
+
+    kind = "compact"
+
+    def __init__(self, network: Network, optimizer: BregmanOptimizer) -> None:
+        super().__init__(network, optimizer)
+        self._layers: Layers | None = None
+        self._parts: list[_Part] = []
+        self._lams: list[float] = []
+        graph = network.graph
+        self._nodes = list(graph.layers())
+        self._sigmas = [activation(node.activation, grouped_bias=True) for node in self._nodes]
+        by_param = {id(param): group for group in optimizer.param_groups for param in group["params"]}
+        self._groups = [by_param[id(network.layer(node).weight)] for node in self._nodes]
+        self._count = torch.zeros((), dtype=torch.float32)  # Adam's
+
+    # What a step does
+
+    def step(self, given: Tensor, loss_of: LossOf) -> float:
+        """Do a step for the inputs `given`; returns the loss before it. One that is not finite moves nothing."""
+        if self._layers is None:
+            self._take()
+        with torch.no_grad():
+            output = self._forward(given)
+        output.requires_grad_()
+        with torch.enable_grad():
+            loss = loss_of(self._finished(output))
+            value = loss.item()
+            if not math.isfinite(value):
+                return value
+            (slope,) = torch.autograd.grad(loss, output)
+        with torch.no_grad():
+            self._descend(slope)
+            self._settle()
+        return value
+
+    def _forward(self, given: Tensor) -> Tensor:
+        """The last layer's sums, (batch, outputs), each at its own place."""
+        layers = self._held
+        x = self.network.inputs.standardize(given).flatten(1)
+        if not self._parts or len(self._parts[0].x) != len(x):
+            self._divide(len(x))
+        parts = self._parts
+        parts[0].x[:, 1:] = x
+        for part in parts:
+            z = part.z = torch.mm(part.x, part.dual).mul_(part.scale)
+            if part.out is not None:
+                part.sigma(z, part.out)
+        last = len(parts) - 1
+        if not layers.layers[last].searched:
+            return parts[last].z.clone()
+        full = z.new_zeros(len(z), layers.layers[last].width)
+        return full.index_copy_(1, layers.of(layers.places, last)[: z.shape[1]], z)
+
+    def _finished(self, output: Tensor) -> Tensor:
+        """From the last layer's sums to what the network gives."""
+        y = self._sigmas[-1](output).reshape(-1, *self.network.graph.output_shape)
+        return y if self.network.outputs is None else self.network.outputs.restore(y)
+
+    def _descend(self, slope: Tensor) -> None:
+        """Move all duals; `slope` is the gradient of the loss with respect to the last layer's sums."""
+        layers, last = self._held, len(self._parts) - 1
+        layers.time += 1
+        self._count += 1
+        d = slope.index_select(1, layers.of(layers.places, last)) if layers.layers[last].searched else slope
+        for index in range(last, -1, -1):
+            part = self._parts[index]
+            front, below = d[:, : part.front], None
+            if index:
+                under = self._parts[index - 1]
+                part.d = front * part.scale
+                below = torch.mm(part.d, part.back)
+                ahead = below[:, : under.front]
+                under.slope(ahead, under.z)
+                if below.shape[1] > under.front and under.at_zero != 1:
+                    below[:, under.front :].mul_(under.at_zero)
+            group, layer = self._groups[index], layers.layers[index]
+            if isinstance(self.optimizer, LinBreg):
+                if part.sleepers is None:
+                    part.rows.addmm_(part.xt, d, alpha=-group["lr"])
+                else:
+                    part.dual.addmm_(part.xt, front, alpha=-group["lr"])
+                    above = torch.mm(part.xt, self._parts[index + 1].d)
+                    part.sleeping.addmm_(above, part.sleepers, alpha=-group["lr"] * part.at_zero)
+            else:
+                if part.sleepers is None:
+                    gradient = torch.mm(part.xt, d)
+                else:
+                    gradient = torch.empty_like(part.rows)
+                    torch.mm(part.xt, front, out=gradient[:, : part.front])
+                    above = torch.mm(part.xt, self._parts[index + 1].d)
+                    torch.mm(above.mul_(part.at_zero), part.sleepers, out=gradient[:, part.front :])
+                beta1, beta2 = group["betas"]
+                torch._fused_adam_(
+                    [part.rows], [gradient], [part.moments[0]], [part.moments[1]], [], [self._count],
+                    lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"],
+                    amsgrad=False, maximize=False,
+                )  # fmt: skip
+            if layer.searched:
+                layers.measure(index)
+            if below is not None:
+                d = below
+
+    def _settle(self) -> None:
+        """After the duals, or a λ, have changed: the new scales, and who is in front."""
+        self._held.rescale(self._groups[0]["delta"])
+        if self._held.gather() and self._parts:
+            self._divide(len(self._parts[0].x))
+
+    def _divide(self, batch: int) -> None:
+        """Cut the layers into the blocks that a step takes, after a front has moved."""
+        layers, before = self._held, self._parts
+        self._parts = parts = [_Part(layers, index) for index in range(len(self._nodes))]
+        for index, part in enumerate(parts):
+            shape = batch, len(part.rows)
+            part.take(before[index].x if before and before[index].x.shape == shape else part.rows.new_ones(shape))
+            if index:
+                under = parts[index - 1]
+                under.activate(self._nodes[index - 1].activation, part)
+                under.look_ahead(part, batch)
+                part.back = part.outgoing(1)[:, : under.front if under.sleepers is not None else None]
+
+    # What is asked between steps
+
+    def counts(self) -> dict[str, int]:
+        """Number of active groups of every searched layer."""
+        if self._layers is None:
+            return super().counts()
+        active = (self._layers.scales > 0).tolist()
+        ends = zip(self._nodes, self._layers.starts, self._layers.starts[1:], strict=False)
+        return {node.name: sum(active[start:end]) for node, start, end in ends if node.searched}
+
+    def scores(self) -> list[Tensor]:
+        """‖v_g‖/√n_g of the groups of each searched layer, in the order in which they stand."""
+        if self._layers is None:
+            return super().scores()
+        norms = self._layers.squares.sqrt()
+        return [
+            self._layers.of(norms, index) / math.sqrt(1 + layer.inputs)
+            for index, layer in enumerate(self._layers.layers)
+            if layer.searched
+        ]
+
+    def apply_prox(self) -> None:
+        """Let the scales follow from the dual, after a λ was changed."""
+        if self._layers is None:
+            super().apply_prox()
+            return
+        self._threshold()
+        with torch.no_grad():
+            self._settle()
+
+    def model(self) -> torch.nn.Module:
+        """The network without its sleeping neurons."""
+        if self._layers is None:
+            return super().model()
+        try:
+            return self.shrunk()
+        except LayerDied:
+            self.write_back()
+            return self.network
+
+    @torch.no_grad()
+    def shrunk(self) -> Network:
+        """The network without its sleeping neurons; raises LayerDied as `models.shrink` does."""
+        if self._layers is None:
+            return super().shrunk()
+        layers = self._layers
+        stand, masks = list[Tensor](), dict[str, Tensor]()
+        for index, node in enumerate(self._nodes):
+            places, active = layers.of(layers.places, index), layers.of(layers.scales, index) > 0
+            at = active.nonzero()[:, 0] if node.searched else torch.arange(node.width, device=places.device)
+            stand.append(at[places[at].argsort()])
+            masks[node.name] = torch.zeros(node.width, dtype=torch.bool).index_fill_(0, places[at].cpu(), True)
+        small, _ = without(self.network, {n.name: masks[n.name] for n in self._nodes if n.searched}, {})
+        inputs = torch.arange(layers.layers[0].inputs, device=stand[0].device)
+        for index, (node, at) in enumerate(zip(self._nodes, stand, strict=True)):
+            theta = layers.layers[index].dual[:, at] * layers.of(layers.scales, index)[at]
+            rows = small.rows(node)
+            rows["bias"].copy_(theta[0])
+            rows["weight"].copy_(theta[1 + (stand[index - 1] if index else inputs)].t())
+        for node in small.graph.nodes:
+            if node.op == "place" and node.name in small.places:
+                mask = masks[node.sources[0]]
+                constant = torch.zeros(len(mask), dtype=torch.float64)
+                small.places[node.name] = place(None, mask, constant, layers.squares.dtype)
+        return small.cpu()
+
+    # To and from the plain form
+
+    @property
+    def _held(self) -> Layers:
+        assert self._layers is not None
+        return self._layers
+
+    @torch.no_grad()
+    def _take(self) -> None:
+        """Take the state over from `network` and the optimiser, which then have none of it."""
+        group = self._groups[0]
+        adam = isinstance(self.optimizer, AdaBreg)
+        betas: tuple[float, ...] = group["betas"] if adam else ()
+        taken = []
+        for node in self._nodes:
+            own = [self.optimizer.state.pop(param) for param in self._params(node)]
+            names = ("dual", "exp_avg", "exp_avg_sq") if adam else ("dual",)
+            dual, *moments = (torch.cat([own[1][n][None], own[0][n].t()]).contiguous() for n in names)
+            if adam:
+                self._count = own[0]["step"].clone()
+            taken.append(Layer(dual, tuple(moments), node.searched, front=node.width))
+            for param in self._params(node):
+                param.grad, param.data = None, param.new_empty(0)
+        self._layers = layers = Layers(taken, int(decay_steps(betas)) if adam else 0, betas)
+        if adam:  # who still moves the layer above stays in front
+            for index in range(len(taken) - 1):
+                layers.of(layers.awake, index)[taken[index + 1].moments[0][1:].any(1)] = 0
+        for index, layer in enumerate(taken):
+            if layer.searched:
+                layers.measure(index)
+        self._threshold()
+        layers.rescale(group["delta"])
+        layers.arrange()
+
+    def write_back(self) -> None:
+        """Let `network` and `optimizer` have all of the state, until the next step."""
+        if self._layers is None:
+            return
+        assert isinstance(self.optimizer, BregmanOptimizer)
+        layers, self._layers, self._parts = self._layers, None, []
+        layers.catch_up()
+        stand = [layers.of(layers.places, index).argsort() for index in range(len(self._nodes))]
+        names = ("dual", "exp_avg", "exp_avg_sq")
+        for index, node in enumerate(self._nodes):
+            layer, (weight, bias) = layers.layers[index], self._params(node)
+            for name, tensor in zip(names, layer.tensors(), strict=False):
+                own = tensor[:, stand[index]]
+                inputs = own[1:] if index == 0 else own[1 + stand[index - 1]]
+                self.optimizer.state[weight][name] = inputs.t().contiguous()
+                self.optimizer.state[bias][name] = own[0].clone()
+            for param in (weight, bias):
+                if layer.moments:
+                    self.optimizer.state[param]["step"] = self._count.clone()
+                param.data = torch.empty_like(self.optimizer.state[param]["dual"])
+            layers.layers[index].dual, layers.layers[index].moments = tensor.new_empty(0), ()
+        self.optimizer.apply_prox()
+
+    def _params(self, node: Node) -> list[torch.nn.Parameter]:
+        rows = self.network.rows(node)
+        return [rows["weight"], rows["bias"]]
+
+    def _threshold(self) -> None:
+        layers = self._held
+        for index, (layer, group) in enumerate(zip(layers.layers, self._groups, strict=True)):
+            if layer.searched:
+                layers.of(layers.thresholds, index).fill_(group["regularizer"].lam * math.sqrt(1 + layer.inputs))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Everything that the next steps depend on: the form that it has, and who stands where."""
+        if self._layers is None:
+            return super().state()
+        tensors, values = self._layers.state()
+        lams = [group["regularizer"].lam for group in self._groups if group["regularizer"] is not None]
+        return {**tensors, "count": self._count}, {"kind": self.kind, "lams": lams, **values}
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave, exactly."""
+        if values["kind"] == "plain":
+            self.write_back()
+            super().restore(tensors, values)
+            return
+        for group, lam in zip(
+            (group for group in self._groups if group["regularizer"] is not None), values["lams"], strict=True
+        ):
+            group["regularizer"].lam = lam
+        if self._layers is None:
+            self._take()
+        self._parts = []
+        self._held.load(tensors, values)
+        self._count.copy_(tensors["count"])
+        self._threshold()
+        self._held.rescale(self._groups[0]["delta"])
+
+
+class _Part:
+    """The blocks of a layer that a step takes: views, but for `x`."""
+
+    x: Tensor
+    """(batch, ahead): ones, and what comes from below."""
+    back: Tensor
+    z: Tensor
+    d: Tensor
+
+    def __init__(self, layers: Layers, index: int) -> None:
+        layer, ahead = layers.layers[index], layers.ahead(index)
+        self.front, self.width, self._whole = layer.front, layer.width, layer.dual
+        self.rows = layer.dual[:ahead]
+        self.dual, self.sleeping = self.rows[:, : self.front], self.rows[:, self.front :]
+        self.moments = [moment[:ahead] for moment in layer.moments]
+        self.scale = layers.of(layers.scales, index)[: self.front]
+        self.out: Tensor | None = None
+        self.sleepers: Tensor | None = None
+        self.at_zero = 1.0
+
+    def take(self, x: Tensor) -> None:
+        self.x, self.xt = x, x.t()
+
+    def activate(self, name: Activation, above: "_Part") -> None:
+        self.at_zero, self.out = SLOPES[name], above.x[:, 1:]
+        self.sigma, self.slope = _SIGMAS[name]
+
+    def outgoing(self, row: int) -> Tensor:
+        """(front, inputs): the weights of the neurons in front from this row of the dual on."""
+        return self._whole[row:, : self.front].t()
+
+    def look_ahead(self, above: "_Part", batch: int) -> None:
+        """Take the gradients of sleepers as a product of two thin matrices, where that is fewer operations.
+
+        They are xᵀ(D·Uᵀ) = (xᵀD)·Uᵀ with U the outgoing weights of the sleepers and D the gradient above.
+        """
+        ahead, asleep, wide = self.x.shape[1], self.width - self.front, above.front
+        if asleep and ahead * wide * (batch + asleep) < batch * asleep * (ahead + wide):
+            self.sleepers = above.outgoing(1 + self.front)
+
+
+def _silu(z: Tensor, out: Tensor) -> None:
+    aten.silu.out(z, out=out)
+
+
+def _silu_slope(d: Tensor, z: Tensor) -> None:
+    aten.silu_backward.grad_input(d, z, grad_input=d)
+
+
+def _gelu(z: Tensor, out: Tensor) -> None:
+    out.copy_(F.gelu(z))  # gelu.out passes over the strides of `out` in float32, and writes elsewhere
+
+
+def _gelu_slope(d: Tensor, z: Tensor) -> None:
+    aten.gelu_backward.grad_input(d, z, grad_input=d)
+
+
+def _relu(z: Tensor, out: Tensor) -> None:
+    torch.clamp(z, min=0, out=out)
+
+
+def _relu_slope(d: Tensor, z: Tensor) -> None:
+    """With slope 1 at 0: what is passed on is where z > threshold, so that is the largest number below 0."""
+    aten.threshold_backward.grad_input(d, z, -torch.finfo(z.dtype).tiny, grad_input=d)
+
+
+_SIGMAS: dict[Activation, tuple[Callable[[Tensor, Tensor], None], Callable[[Tensor, Tensor], None]]] = {
+    "silu": (_silu, _silu_slope),
+    "gelu": (_gelu, _gelu_slope),
+    "relu": (_relu, _relu_slope),
+}
+"""σ into `out`, and its derivative at z times d into d."""
+
+
+def fits(network: Network, optimizer: torch.optim.Optimizer, clip: float | None) -> bool:
+    """Whether `CompactMlp` can do the steps: a rule of what is asked, that gives the same answer at any time.
+
+    It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg without
+    momentum or AdaBreg, without weight decay and without a clip: each of these moves what is behind the front.
+    """
+    graph = network.graph
+    layers = list(graph.layers())
+    if not isinstance(optimizer, LinBreg | AdaBreg) or clip is not None or not _is_chain(graph):
+        return False
+    sets = len(graph.index_sets())
+    grouped, free = optimizer.param_groups[:sets], optimizer.param_groups[sets:]
+    return (
+        graph.bias == "grouped"
+        and all(node.activation in SLOPES and node.searched for node in layers[:-1])
+        and all(isinstance(group["regularizer"], GroupL1) and group["regularizer"].joint for group in grouped)
+        and all(group["regularizer"] is None for group in free)
+        and all(
+            group["weight_decay"] == 0 and group["delta"] == grouped[0]["delta"] for group in optimizer.param_groups
+        )
+        and all(group.get("momentum", 0) == 0 for group in optimizer.param_groups)
+        and all(decay_steps(group.get("betas", (0.0, 0.5))) <= LONGEST for group in optimizer.param_groups)
+        and next(network.parameters()).dtype in (torch.float32, torch.float64)
+    )
+
+
+def _is_chain(graph: Graph) -> bool:
+    """Whether every node has one source, the one before it, and but for the linear layers none computes."""
+    ops = [node.op for node in graph.nodes]
+    follows = all(node.sources == (before.name,) for before, node in zip(graph.nodes, graph.nodes[1:], strict=False))
+    return follows and ops.count("linear") > 1 and set(ops) <= {"input", "flatten", "linear", "place"}
