@@ -36,7 +36,7 @@ class CompactMlp(Stepper):
 
     kind = "compact"
 
-    def __init__(self, network: Network, optimizer: BregmanOptimizer) -> None:
+    def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         super().__init__(network, optimizer)
         self._layers: Layers | None = None
         self._parts: list[_Part] = []
@@ -71,11 +71,11 @@ class CompactMlp(Stepper):
     def _forward(self, given: Tensor) -> Tensor:
         """The last layer's sums, (batch, outputs), each at its own place."""
         layers = self._held
-        x = self.network.inputs.standardize(given).flatten(1)
-        if not self._parts or len(self._parts[0].x) != len(x):
-            self._divide(len(x))
-        parts = self._parts
-        parts[0].x[:, 1:] = x
+        if not self._parts or len(self._parts[0].x) != len(given):
+            self._divide(len(given))
+        parts, inputs = self._parts, self.network.inputs
+        x = parts[0].x[:, 1:].view(given.shape)
+        torch.sub(given, inputs.mean, out=x).div_(inputs.std)
         for part in parts:
             z = part.z = torch.mm(part.x, part.dual).mul_(part.scale)
             if part.out is not None:
@@ -117,10 +117,10 @@ class CompactMlp(Stepper):
                     above = torch.mm(part.xt, self._parts[index + 1].d)
                     part.sleeping.addmm_(above, part.sleepers, alpha=-group["lr"] * part.at_zero)
             else:
+                gradient = layers.scratch(*part.rows.shape)
                 if part.sleepers is None:
-                    gradient = torch.mm(part.xt, d)
+                    torch.mm(part.xt, d, out=gradient)
                 else:
-                    gradient = torch.empty_like(part.rows)
                     torch.mm(part.xt, front, out=gradient[:, : part.front])
                     above = torch.mm(part.xt, self._parts[index + 1].d)
                     torch.mm(above.mul_(part.at_zero), part.sleepers, out=gradient[:, part.front :])
@@ -388,15 +388,15 @@ _SIGMAS: dict[Activation, tuple[Callable[[Tensor, Tensor], None], Callable[[Tens
 """σ into `out`, and its derivative at z times d into d."""
 
 
-def fits(network: Network, optimizer: torch.optim.Optimizer, clip: float | None) -> bool:
+def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
     """Whether `CompactMlp` can do the steps: a rule of what is asked, that gives the same answer at any time.
 
     It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg without
-    momentum or AdaBreg, without weight decay and without a clip: each of these moves what is behind the front.
+    momentum or AdaBreg, without weight decay: those move what is behind the front.
     """
     graph = network.graph
     layers = list(graph.layers())
-    if not isinstance(optimizer, LinBreg | AdaBreg) or clip is not None or not _is_chain(graph):
+    if not isinstance(optimizer, LinBreg | AdaBreg) or not _is_chain(graph):
         return False
     sets = len(graph.index_sets())
     grouped, free = optimizer.param_groups[:sets], optimizer.param_groups[sets:]

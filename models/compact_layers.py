@@ -61,6 +61,7 @@ class Layers:
         self.outside = torch.zeros_like(self.squares)  # 1 where a neuron is not in front
         self.awake = torch.full((total,), -1 - warm, dtype=torch.int64, device=like.device)  # when it was active last
         self.left = torch.full_like(self.awake, -1)  # when it left the front; -1 where it is there, or never was
+        self._room = like.new_empty(max(layer.dual.numel() for layer in layers))
         self.places = torch.cat([torch.arange(width, device=like.device) for width in widths])  # its own index
 
     def of(self, values: Tensor, index: int) -> Tensor:
@@ -85,14 +86,18 @@ class Layers:
         """Compute the norms of a layer's neurons; those of rows that do not move are known."""
         dual, squares, ahead = self.layers[index].dual, self.of(self.squares, index), self.ahead(index)
         rows = dual[:ahead]
-        torch.sum(rows * rows, 0, out=squares)
+        torch.sum(torch.mul(rows, rows, out=self.scratch(ahead, rows.shape[1])), 0, out=squares)
         if ahead < len(dual):
             squares.add_(self.of(self.behind, index))
 
     def measure_behind(self, index: int) -> None:
         """Compute the part of the norms that rows behind the front make."""
         rows = self.layers[index].dual[self.ahead(index) :]
-        torch.sum(rows * rows, 0, out=self.of(self.behind, index))
+        torch.sum(torch.mul(rows, rows, out=self.scratch(*rows.shape)), 0, out=self.of(self.behind, index))
+
+    def scratch(self, rows: int, columns: int) -> Tensor:
+        """Room for a matrix, until it is asked for again: memory that is not new has its pages already."""
+        return self._room[: rows * columns].view(rows, columns)
 
     def gather(self) -> set[int]:
         """Take into the front who is active outside, and now and then send away who need not be there.

@@ -9,7 +9,7 @@ from models.budget import Budget, start_density
 from models.groups import kernel_start_, sparse_start_
 from models.network import Network
 from models.selection import Selection
-from models.stepper import Stepper
+from models.steppers import stepper_for
 from models.swaps import Swaps, flat_start_
 from spec import Crops, Graph, SearchSpec, Target, parameters
 from spec.method import Bregman, ProxAdam, ProxSGD, Way
@@ -53,7 +53,7 @@ def searching(
     steps = spec.budget.epochs * batches_of(samples, spec.budget.batch_size, crops)
     kind = how.schedule or ("constant" if target is None else "cosine")
     moves, most = optimizer(network, how, HELD_LAM if held else how.start_lam), parameters(graph)
-    stepper = Stepper(network, moves, clip=CLIP if held else None)
+    stepper = stepper_for(network, moves, clip=CLIP if held else None)
     training = Training(
         name, stepper, Schedule(kind, how.lr), objective, samples,
         steps=steps, batch_size=spec.budget.batch_size, seed=seed, crops=crops, tiling=tiling,
