@@ -21,6 +21,7 @@ from bench.records import append, key
 from bench.unets import CONVNET
 from models.groups import in_use, kernel_start_, weight_shares
 from models.network import Network
+from models.stepper import Stepper
 from spec import SearchSpec, parameters
 from spec.task import output_shape
 from worker import checkpoint
@@ -58,7 +59,7 @@ def prepared(spec: SearchSpec, samples: Samples) -> Training:
     )  # fmt: skip
     size = spec.budget.batch_size
     return Training(
-        "published", network, optimizer(network, how), Schedule("constant", how.lr), goal, samples,
+        "published", Stepper(network, optimizer(network, how)), Schedule("constant", how.lr), goal, samples,
         steps=spec.budget.epochs * batches_of(samples, size), batch_size=size, seed=spec.seed,
     )  # fmt: skip
 
