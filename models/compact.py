@@ -6,25 +6,22 @@ inputs (sleepers must be able to wake), and the norms of all. `docs/compact.md` 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from linbreg import AdaBreg, BregmanOptimizer, GroupL1, LinBreg
 from models.activation import activation
+from models.compact_blocks import SLOPES, Blocks
 from models.compact_layers import Layer, Layers, decay_steps
 from models.network import Network
 from models.shrink import LayerDied, place, without
 from models.stepper import LossOf, Stepper
-from spec.graph import Activation, Graph, Node
+from spec.graph import Graph, Node
 
-aten = torch.ops.aten
 LONGEST = 3000  # steps that moments may take to die down
-SLOPES: dict[Activation, float] = {"silu": 0.5, "gelu": 0.5, "relu": 1.0}
-"""σ′(0) of the activations that hidden layers may have."""
 
 
 class CompactMlp(Stepper):
@@ -39,7 +36,7 @@ class CompactMlp(Stepper):
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         super().__init__(network, optimizer)
         self._layers: Layers | None = None
-        self._parts: list[_Part] = []
+        self._parts: list[Blocks] = []
         self._lams: list[float] = []
         graph = network.graph
         self._nodes = list(graph.layers())
@@ -144,7 +141,7 @@ class CompactMlp(Stepper):
     def _divide(self, batch: int) -> None:
         """Cut the layers into the blocks that a step takes, after a front has moved."""
         layers, before = self._held, self._parts
-        self._parts = parts = [_Part(layers, index) for index in range(len(self._nodes))]
+        self._parts = parts = [Blocks(layers, index) for index in range(len(self._nodes))]
         for index, part in enumerate(parts):
             shape = batch, len(part.rows)
             part.take(before[index].x if before and before[index].x.shape == shape else part.rows.new_ones(shape))
@@ -312,80 +309,6 @@ class CompactMlp(Stepper):
         self._count.copy_(tensors["count"])
         self._threshold()
         self._held.rescale(self._groups[0]["delta"])
-
-
-class _Part:
-    """The blocks of a layer that a step takes: views, but for `x`."""
-
-    x: Tensor
-    """(batch, ahead): ones, and what comes from below."""
-    back: Tensor
-    z: Tensor
-    d: Tensor
-
-    def __init__(self, layers: Layers, index: int) -> None:
-        layer, ahead = layers.layers[index], layers.ahead(index)
-        self.front, self.width, self._whole = layer.front, layer.width, layer.dual
-        self.rows = layer.dual[:ahead]
-        self.dual, self.sleeping = self.rows[:, : self.front], self.rows[:, self.front :]
-        self.moments = [moment[:ahead] for moment in layer.moments]
-        self.scale = layers.of(layers.scales, index)[: self.front]
-        self.out: Tensor | None = None
-        self.sleepers: Tensor | None = None
-        self.at_zero = 1.0
-
-    def take(self, x: Tensor) -> None:
-        self.x, self.xt = x, x.t()
-
-    def activate(self, name: Activation, above: "_Part") -> None:
-        self.at_zero, self.out = SLOPES[name], above.x[:, 1:]
-        self.sigma, self.slope = _SIGMAS[name]
-
-    def outgoing(self, row: int) -> Tensor:
-        """(front, inputs): the weights of the neurons in front from this row of the dual on."""
-        return self._whole[row:, : self.front].t()
-
-    def look_ahead(self, above: "_Part", batch: int) -> None:
-        """Take the gradients of sleepers as a product of two thin matrices, where that is fewer operations.
-
-        They are xᵀ(D·Uᵀ) = (xᵀD)·Uᵀ with U the outgoing weights of the sleepers and D the gradient above.
-        """
-        ahead, asleep, wide = self.x.shape[1], self.width - self.front, above.front
-        if asleep and ahead * wide * (batch + asleep) < batch * asleep * (ahead + wide):
-            self.sleepers = above.outgoing(1 + self.front)
-
-
-def _silu(z: Tensor, out: Tensor) -> None:
-    aten.silu.out(z, out=out)
-
-
-def _silu_slope(d: Tensor, z: Tensor) -> None:
-    aten.silu_backward.grad_input(d, z, grad_input=d)
-
-
-def _gelu(z: Tensor, out: Tensor) -> None:
-    out.copy_(F.gelu(z))  # gelu.out passes over the strides of `out` in float32, and writes elsewhere
-
-
-def _gelu_slope(d: Tensor, z: Tensor) -> None:
-    aten.gelu_backward.grad_input(d, z, grad_input=d)
-
-
-def _relu(z: Tensor, out: Tensor) -> None:
-    torch.clamp(z, min=0, out=out)
-
-
-def _relu_slope(d: Tensor, z: Tensor) -> None:
-    """With slope 1 at 0: what is passed on is where z > threshold, so that is the largest number below 0."""
-    aten.threshold_backward.grad_input(d, z, -torch.finfo(z.dtype).tiny, grad_input=d)
-
-
-_SIGMAS: dict[Activation, tuple[Callable[[Tensor, Tensor], None], Callable[[Tensor, Tensor], None]]] = {
-    "silu": (_silu, _silu_slope),
-    "gelu": (_gelu, _gelu_slope),
-    "relu": (_relu, _relu_slope),
-}
-"""σ into `out`, and its derivative at z times d into d."""
 
 
 def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
