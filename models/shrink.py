@@ -72,7 +72,20 @@ def without(
 
 
 def find_dead(graph: Graph, active: Mapping[str, int]) -> str | None:
-    """The layer without an active group for which nothing of the input comes to the output; None where it does."""
+    """The layer without an active group for which nothing of the input comes to the output; None where it does.
+
+    Of several the first that alone stands in the way; where only more of them together do, the first of all.
+    """
+    last = _blocked(graph, active)
+    if last is None:
+        return None
+    empty = [node.name for node in graph.searched() if not active[node.name]]
+    alone = (name for name in empty if _blocked(graph, {**active, name: 1}) is None)
+    return next(alone, next(iter(empty), last))
+
+
+def _blocked(graph: Graph, active: Mapping[str, int]) -> str | None:
+    """The first layer that has to get something of the input and does not; None where all do."""
     counts = kept_counts(graph, active)
     read = read_nodes(graph, counts)
     last = list(graph.layers())[-1].name
@@ -81,7 +94,7 @@ def find_dead(graph: Graph, active: Mapping[str, int]) -> str | None:
         if counts[node.name] and (node.op == "input" or passes.intersection(node.sources)):
             passes.add(node.name)
         elif node.name == last or (node.op == "linear" and node.name in read):
-            return next((n.name for n in graph.searched() if not counts[n.name]), node.name)
+            return node.name
     return None
 
 

@@ -148,11 +148,15 @@ def _architecture(network: Network, outcome: Outcome) -> dict[str, Any]:
 
 def _preprocessing(network: Network, samples: Samples) -> dict[str, Any]:
     """What happens to an input inside the network, for whoever rebuilds it elsewhere."""
-    outputs = network.outputs
+    outputs, graph = network.outputs, network.graph
+
+    def batch_of(shape: tuple[int, ...]) -> list[int | str]:
+        return ["batch", shape[0], "height", "width"] if graph.takes_any_size else ["batch", *shape]
+
     return {
         "inside_the_network": True,
         "input": {
-            "shape": ["batch", *network.graph.input_shape],
+            "shape": batch_of(graph.input_shape),
             "dtype": "float32",
             "layout": "NCHW" if samples.kind == "image" else "NF",
             "range": [0.0, 1.0] if samples.kind == "image" else None,
@@ -160,7 +164,7 @@ def _preprocessing(network: Network, samples: Samples) -> dict[str, Any]:
             "std": network.inputs.std.flatten().tolist(),
         },
         "output": {
-            "shape": ["batch", *network.graph.output_shape],
+            "shape": batch_of(graph.output_shape),
             "mean": None if outputs is None else outputs.mean.flatten().tolist(),
             "std": None if outputs is None else outputs.std.flatten().tolist(),
         },

@@ -72,7 +72,8 @@ def card(job: Job, contender: Contender, result: dict[str, Any], data: dict[str,
             "```",
             "",
             "`python model.py` replays `samples.safetensors` and prints the largest difference. "
-            + _INPUTS[data["kind"]],
+            + _INPUTS[data["kind"]]
+            + (" Images of any height and width will do, a batch of one size at a time." * graph.takes_any_size),
             "",
             "## How good it is",
             "",

@@ -1,6 +1,7 @@
 """What a found network is compared with, and what a user should know of how that went."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from models.network import Affine
@@ -88,8 +89,14 @@ def linear_starts(spec: SearchSpec, objective: Objective) -> bool:
     return objective.squared and plain and within.output_activation == "none"
 
 
-def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Sequence[Candidate]) -> list[str]:
-    """What did not go as asked, in words."""
+def notes(
+    spec: SearchSpec,
+    graph: Graph,
+    found: Sequence[Found],
+    candidates: Sequence[Candidate],
+    losses: Mapping[str, float],
+) -> list[str]:
+    """What did not go as asked, in words. `losses` are those of the trials, infinite where one diverged."""
     said = []
     if spec.target is not None:
         limit, what = spec.target.limit(graph), spec.target.measure
@@ -103,11 +110,14 @@ def notes(spec: SearchSpec, graph: Graph, found: Sequence[Found], candidates: Se
     if gone and not depth:
         said.append(f"without an active channel, or read by nothing that has one, and so removed: {', '.join(gone)}")
     there = {candidate.name for candidate in candidates}
-    said += [
-        f"{name} has no network of this size, or only one that another name has"
-        for name in spec.rivals
-        if name not in there
-    ]
+    diverged = {key.split("/")[2] for key, loss in losses.items() if math.isinf(loss)}
+    for name in spec.rivals:
+        if name in there:
+            continue
+        if any(trial.startswith(name) for trial in diverged):
+            said.append(f"{name} diverged in every training: its loss was not finite")
+        else:
+            said.append(f"{name} has no network of this size, or only one that another name has")
     return said
 
 

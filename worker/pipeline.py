@@ -202,7 +202,7 @@ class Pipeline:
             winner=best_first[0],
             path=self.now.path.snapshots(),
             comparison_epochs=self.now.compared / self.batches,
-            notes=comparison.notes(self.spec, self.graph, self.now.found, candidates),
+            notes=comparison.notes(self.spec, self.graph, self.now.found, candidates, self.now.losses),
             history=self.now.history,
         )
 

@@ -47,6 +47,9 @@ def test_its_bundle_runs_alone_at_sizes_that_it_was_not_trained_on(service, succ
         bundle.extractall(tmp_path)
     (folder,) = tmp_path.iterdir()
     nodes = json.loads((folder / "architecture.json").read_text())["graph"]["nodes"]
+    shape = json.loads((folder / "preprocessing.json").read_text())["input"]["shape"]
+    assert shape == ["batch", shape[1], "height", "width"]
+    assert "any height and width" in (folder / "README.md").read_text()
     assert nodes[-1]["op"] == "sum", "it gives a correction"
     pixels = np.random.default_rng(0).integers(0, 256, (21, 35), dtype=np.uint8)
     Image.fromarray(pixels).save(folder / "noisy.png")

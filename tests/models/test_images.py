@@ -188,6 +188,14 @@ def test_a_network_to_whose_head_nothing_comes_has_died(residual):
         shrink(convnet)
 
 
+def test_the_layer_in_the_way_is_named_and_not_one_that_nobody_misses():
+    graph = Unet(kind="unet", levels=3, base=2).graph(GREY, GREY)
+    with pytest.raises(LayerDied, match="'up1_2'"):
+        shrink(dead(graph, "down3_1", "up1_2"))
+    with pytest.raises(LayerDied, match="'up1_1'"):
+        shrink(dead(graph, "up1_1", "up1_2"))  # neither alone, so the first of them
+
+
 def test_a_residual_network_gives_its_input_and_a_correction_in_the_inputs_units():
     network = filled(Unet(kind="unet", levels=2, base=2, residual=True).graph(GREY, GREY), 5)
     with torch.no_grad():

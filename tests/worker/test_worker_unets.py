@@ -20,7 +20,7 @@ from safetensors.torch import load
 import datasets
 from datasets import Dataset
 from spec import SIZES, DataShape, SearchSpec, macs, parameters, plan
-from worker import bundle, path, results
+from worker import bundle, comparison, path, results
 from worker.failure import SearchFailed, Stopped
 from worker.job import Folder, Job
 from worker.objective import objective
@@ -164,6 +164,15 @@ def test_levels_that_fell_asleep_are_cut_off_and_named(search, tmp_path):
     assert all(one["latency_ms"] > 0 for one in written["candidates"])
     history = json.loads((tmp_path / "history.json").read_text())
     assert list(history[-1]["counts"].values()) == list(found.counts.values())
+
+
+def test_a_control_that_diverged_is_no_network_that_does_not_exist():
+    spec = SearchSpec(data="photos", task={"kind": "denoise"}, superstructure=UNET, target=SMALL, compare=["control"])
+    graph = spec.superstructure.graph((1, 8, 8), (1, 8, 8))
+    (said,) = comparison.notes(spec, graph, [], [], {"compare/1/control search": math.inf})
+    assert said == "control diverged in every training: its loss was not finite"
+    (said,) = comparison.notes(spec, graph, [], [], {"compare/1/ratio-2 dense lr 0.1 steps 4": math.inf})
+    assert said.startswith("control has no network of this size")
 
 
 def test_rivals_of_a_network_that_lost_levels_are_of_its_size(search):
