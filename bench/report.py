@@ -1,6 +1,6 @@
 """Write the tables of docs/results.md anew from the records, and draw its pictures.
 
-    python -m bench.report [--records FILE] [--page FILE] [--pictures FOLDER]
+    python -m bench.report [--records FOLDER] [--page FILE] [--pictures FOLDER]
 
 A table stands between `<!-- begin: NAME -->` and `<!-- end: NAME -->`; everything else on the page is left as it is.
 """
@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from bench import curves
-from bench.measure import OUT
 from bench.records import Record, read
 from bench.tables import TABLES
 
 PAGE: Final = Path("docs/results.md")
+RECORDS: Final = Path("bench/results")
 _BLOCK: Final = re.compile(r"(<!-- begin: ([\w-]+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
+
+
+def gathered(folder: Path) -> list[Record]:
+    """All records of a folder, each with the name of its file as "of"."""
+    return [{"of": path.stem, **record} for path in sorted(folder.glob("*.jsonl")) for record in read(path)]
 
 
 def tables(records: list[Record]) -> dict[str, str]:
@@ -36,11 +41,11 @@ def insert(page: str, made: Mapping[str, str]) -> str:
 def main() -> None:
     """Write all of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--records", type=Path, default=OUT)
+    parser.add_argument("--records", type=Path, default=RECORDS)
     parser.add_argument("--page", type=Path, default=PAGE)
     parser.add_argument("--pictures", type=Path, default=Path("docs/pictures"))
     given = parser.parse_args()
-    records = read(given.records)
+    records = gathered(given.records)
     given.page.write_text(insert(given.page.read_text(), tables(records)))
     print(given.page)
     curves.draw(records, given.pictures)

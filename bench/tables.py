@@ -8,7 +8,8 @@ from bench.baselines import METHODS
 from bench.published import THEIRS
 from bench.records import Record
 from bench.sizes import ALL, SETS, TASKS
-from bench.unet_tables import unets
+from bench.unet_tables import convnets, denoisers, kernels, pruned, unets
+from bench.wake import waking
 
 PERCENTS: Final = (1, 2, 5, 10, 20)
 NAMES: Final = (*(name for name in ALL if name != "scaled"), "found")  # a flat superstructure scaled is flat
@@ -295,7 +296,7 @@ TABLES: Final[dict[str, Callable[[Records], str]]] = {
     table.__name__.replace("_", "-"): table
     for table in (
         targets, candidates, wins, behind, twice, front, front_cost, published, classifier,
-        autoencoders, delivered, comparison, baselines, unets,
+        autoencoders, delivered, comparison, baselines, unets, denoisers, pruned, convnets, kernels, waking,
     )
 }  # fmt: skip
 

@@ -8,13 +8,14 @@ channel. One JSON line a search; what is in the file is not run again.
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import datasets
+from bench import markdown
 from bench.machine import description
-from bench.records import append, key, read
+from bench.records import Record, append, key, read
 from bench.sizes import whole
 from spec import SearchSpec
 from worker.samples import Samples
@@ -45,6 +46,23 @@ def specs(seeds: int) -> Iterator[tuple[str, SearchSpec]]:
             yield start, SearchSpec.model_validate(given)
 
 
+def waking(records: Sequence[Record]) -> str:
+    """A line for every start."""
+    rows = []
+    for start in STARTS:
+        of_it = [record for record in records if record.get("start") == start]
+        if not of_it:
+            rows.append([start, markdown.MISSING, "", "", "", ""])
+            continue
+        done = [record for record in of_it if not record["failed"]]
+        met = sum(0.98 <= record["target"]["share"] <= 1 for record in done)
+        better = sum(record["validation"]["loss"] < record["unchanged"]["loss"] for record in done)
+        single = sum(width == 1 for record in done for width in record["widths"].values())
+        rows.append([start, *map(str, (len(of_it), len(of_it) - len(done), met, better, single))])
+    head = ["start", "searches", "failed", "at the size", "better than the noisy image", "layers of one channel"]
+    return markdown.table(head, rows)
+
+
 def main() -> None:
     """Run what is missing, and print a line for every start."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -62,15 +80,7 @@ def main() -> None:
         if "shrunk" in told:
             record |= {"validation": told["shrunk"]["validation"], "unchanged": told["unchanged"]["validation"]}
         append(given.out, record)
-    print("| start | searches | failed | at the size | better than the noisy image | layers of one channel |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for start in STARTS:
-        records = [record for record in read(given.out) if record["start"] == start]
-        done = [record for record in records if not record["failed"]]
-        met = sum(0.98 <= record["target"]["share"] <= 1 for record in done)
-        better = sum(record["validation"]["loss"] < record["unchanged"]["loss"] for record in done)
-        single = sum(width == 1 for record in done for width in record["widths"].values())
-        print(f"| {start} | {len(records)} | {len(records) - len(done)} | {met} | {better} | {single} |")
+    print(waking(read(given.out)))
 
 
 if __name__ == "__main__":

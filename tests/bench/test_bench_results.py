@@ -6,14 +6,14 @@ import pytest
 
 from bench.measure import OUT, cases
 from bench.records import read
-from bench.report import PAGE, insert, tables
+from bench.report import PAGE, RECORDS, gathered, insert, tables
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_tables_of_the_page_are_made_of_the_records():
     page = (ROOT / PAGE).read_text()
-    made = tables(read(ROOT / OUT))
+    made = tables(gathered(ROOT / RECORDS))
     assert page == insert(page, made), "write them anew: python -m bench.report"
     assert page != insert(page, made | {"targets": "| 1 |\n"})
 
