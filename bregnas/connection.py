@@ -56,7 +56,10 @@ def unreachable(url: str, error: httpx.HTTPError) -> Unreachable:
     """What an error of the transport says to a user."""
     if isinstance(error, httpx.TimeoutException):
         return Unreachable(url, "it took too long")
-    return Unreachable(url, str(error) or type(error).__name__)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ConnectionRefusedError):
+        cause = cause.__cause__ or cause.__context__
+    return Unreachable(url, str(error) or type(error).__name__, refused=cause is not None)
 
 
 def own_version() -> str:

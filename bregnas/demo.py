@@ -4,7 +4,6 @@ Starts the service on its embedded defaults, posts a search, shows the architect
 found, runs it where this project cannot be imported, and stops what it started.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,7 +23,9 @@ import typer
 from rich.console import Console
 
 from bregnas import alone
-from bregnas.show import Emerging, pictures, summary
+from bregnas.client import Bregnas, Search
+from bregnas.demo_pictures import pictures, summary
+from bregnas.emerging import Emerging
 
 # Settings under which an hour-glass emerges by itself: no width is drawn or forced. See docs/results.md.
 MLP: dict[str, Any] = {
@@ -70,22 +71,21 @@ def demo(
     shutil.rmtree(folder, ignore_errors=True)
     home.mkdir(parents=True)
     (folder / _MARK).touch()
-    with _service(home, console) as url, httpx.Client(base_url=url, timeout=30) as client:
-        search = _post(client, UNET if unet else MLP, console)
-        search = _watch(client, search["id"], console)
-        if search["status"] != "succeeded":
-            error = search.get("error") or {"code": search["status"], "message": ""}
-            console.print(f"[red]the search ended as {search['status']}[/]: {error['code']}: {error['message']}")
-            raise typer.Exit(1)
-        history = client.get(f"/v1/searches/{search['id']}/layers").raise_for_status().json()
-        archive = _download(client, search["id"], folder, console)
+    with _service(home, console) as url, Bregnas(url, key="") as client:
+        search = client.searches.create(UNET if unet else MLP)
+        console.print(f"POST /v1/searches → {search.id}")
+        with Emerging(console) as view:
+            search = search.wait(on_change=view.update, longest_s=POLL_S)
+        history = search.history()
+        archive = search.download(folder, candidate="found")
+        console.print(f"GET …/model?candidate=found → {archive.name}, hash as published")
     with zipfile.ZipFile(archive) as bundle:
         bundle.extractall(folder)
         inside = folder / Path(bundle.namelist()[0]).parts[0]
     from bregnas.plots import growth, triptych
 
     ran = _run_on_photo(inside, folder, search, console) if unet else _run_alone(inside, folder, console)
-    picture = growth(history, folder / "architecture.png")
+    picture = growth(history.model_dump(), folder / "architecture.png")
     example = triptych(ran["example"], folder / "example.png")
     summary(console, search, ran)
     if not unet:
@@ -138,48 +138,6 @@ def _await(url: str, service: "subprocess.Popen[bytes]", log: Path) -> None:
     raise typer.Exit(1)
 
 
-def _post(client: httpx.Client, search_for: dict[str, Any], console: Console) -> dict[str, Any]:
-    answer = client.post("/v1/searches", json=search_for)
-    if answer.status_code != httpx.codes.ACCEPTED:
-        problem: dict[str, Any] = answer.json()
-        typer.echo(f"{problem['title']}: {problem.get('detail', '')} {problem.get('errors', '')}", err=True)
-        raise typer.Exit(1)
-    search: dict[str, Any] = answer.json()
-    console.print(f"POST /v1/searches → {answer.status_code} {search['id']}")
-    return search
-
-
-def _watch(client: httpx.Client, search_id: str, console: Console) -> dict[str, Any]:
-    """Poll until the search is over, and show what emerges; 304s cost nothing."""
-    etag = ""
-    with Emerging(console) as view:
-        while True:
-            answer = client.get(f"/v1/searches/{search_id}", headers={"If-None-Match": etag} if etag else {})
-            if answer.status_code == httpx.codes.OK:
-                etag = answer.headers.get("ETag", "")
-                search: dict[str, Any] = answer.json()
-                view.update(search)
-                if search["status"] in ("succeeded", "failed", "cancelled"):
-                    return search
-            elif answer.status_code != httpx.codes.NOT_MODIFIED:
-                answer.raise_for_status()
-            time.sleep(POLL_S)
-
-
-def _download(client: httpx.Client, search_id: str, folder: Path, console: Console) -> Path:
-    """Fetch what was found, whoever won; its strong ETag is its SHA-256, so what arrives can be checked."""
-    url = f"/v1/searches/{search_id}/model?candidate=found"
-    answer = client.get(url).raise_for_status()
-    expected = answer.headers["ETag"].strip('"')
-    if hashlib.sha256(answer.content).hexdigest() != expected:
-        raise typer.Exit(7)
-    name = answer.headers["Content-Disposition"].split("filename=")[1].split(";")[0].strip('"')
-    path = folder / Path(name).name
-    path.write_bytes(answer.content)
-    console.print(f"GET {url} → {path.name}, {len(answer.content):,} bytes, hash as published")
-    return path
-
-
 def _run_alone(bundle: Path, folder: Path, console: Console, *images: Path) -> dict[str, Any]:
     """Run the network in PyTorch and ONNX Runtime in a process that cannot import this project.
 
@@ -205,11 +163,11 @@ def _run_alone(bundle: Path, folder: Path, console: Console, *images: Path) -> d
     return ran
 
 
-def _run_on_photo(bundle: Path, folder: Path, search: dict[str, Any], console: Console) -> dict[str, Any]:
+def _run_on_photo(bundle: Path, folder: Path, search: Search, console: Console) -> dict[str, Any]:
     """Run the network alone on a whole noisy photo that it has not seen, and show that as the example."""
     from bregnas import photo
 
-    clean, noisy = photo.write(folder, search["spec"]["task"]["sigma"])
+    clean, noisy = photo.write(folder, search.spec["task"]["sigma"])
     denoised = folder / "denoised.png"
     ran = _run_alone(bundle, folder, console, noisy, denoised)
     images = {"noisy": noisy, "denoised": denoised, "clean": clean}

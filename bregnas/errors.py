@@ -14,11 +14,14 @@ class BregnasError(Exception):
 
 
 class Unreachable(BregnasError):
-    """No answer came from the service: it is not there, the connection broke, or it took too long."""
+    """No answer came from the service: it is not there, the connection broke, or it took too long.
 
-    def __init__(self, url: str, reason: str) -> None:
+    `refused` says that nothing listens at its address.
+    """
+
+    def __init__(self, url: str, reason: str, *, refused: bool = False) -> None:
         super().__init__(f"no answer from {url}: {reason}")
-        self.url, self.reason = url, reason
+        self.url, self.reason, self.refused = url, reason, refused
 
 
 @dataclass(frozen=True)

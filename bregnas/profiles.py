@@ -44,7 +44,7 @@ def file() -> Path:
 
 
 def access(url: str | None = None, key: str | None = None, profile: str | None = None) -> Access:
-    """The service that is meant: what is given, else BREGNAS_URL and BREGNAS_KEY, else the profile.
+    """The service that is meant: what is given, else BREGNAS_URL and BREGNAS_KEY, else the profile. '' is no key.
 
     The profile is `profile`, else BREGNAS_PROFILE, else `default`. A profile's key is for its own address: it is not
     sent to another that is given. Raises ProfileInvalid.
@@ -60,9 +60,9 @@ def access(url: str | None = None, key: str | None = None, profile: str | None =
     # A profile that is asked for by name goes before the environment's address.
     asked = url or (mine.url if profile and mine else None) or os.environ.get("BREGNAS_URL") or (mine and mine.url)
     found = checked_url(asked or URL)
-    given = key or os.environ.get("BREGNAS_KEY") or None
-    if given is not None:
-        return Access(found, checked_key(given), "the argument" if key else "BREGNAS_KEY")
+    given = os.environ.get("BREGNAS_KEY") if key is None else key
+    if given or key is not None:
+        return Access(found, checked_key(given) if given else None, "BREGNAS_KEY" if key is None else "the argument")
     if mine is not None and mine.key is not None and found == mine.url:
         return Access(found, mine.key, str(file()))
     return Access(found)

@@ -21,6 +21,7 @@ from bregnas.errors import APIError, SearchCancelled, SearchFailed, Unreachable,
 T = TypeVar("T")
 
 TRIES = 5
+_REFUSED = 3  # tries where nothing listens: most likely nothing will
 PATIENCE_S = 300.0
 """How long a wait without a time limit bears a service that is away."""
 SHORTEST_S, LONGEST_S = 1.0, 15.0
@@ -83,8 +84,8 @@ def send(request: Request, dice: random.Random | None = None) -> Steps[Reply]:
         wait = 0.5 * 2 ** (TRIES - 1 - left) * dice.uniform(0.75, 1.25)
         try:
             reply = yield request
-        except Unreachable:
-            if not left:
+        except Unreachable as error:
+            if not left or (error.refused and left <= TRIES - _REFUSED):
                 raise
         else:
             if reply.status < 400:

@@ -98,28 +98,26 @@ async def _all(events):
     return [event async for event in events]
 
 
-def test_ends_that_are_no_network_are_raised_and_lists_come_page_by_page(service, finished, monkeypatch):
+def test_ends_that_are_no_network_are_raised_and_lists_come_page_by_page(service, finished, failed, monkeypatch):
     done, _ = finished
     with Bregnas(service.url) as client:
-        failing = client.searches.create(
-            superstructure={"kind": "mlp", "widths": [2000] * 2}, task={"kind": "denoise"}, data="digits",
-            budget={"epochs": 90_000, "time_limit_s": 1}, metadata={"kind": "doomed"},
-        )  # fmt: skip
-        with pytest.raises(WaitTimeout):
-            failing.wait(0.1)
         clone = done.clone(name="a clone", priority=-1)
+        with pytest.raises(WaitTimeout):
+            clone.wait(0.1)
         assert clone.cancel().status == "cancelled"  # it never began
         with pytest.raises(SearchCancelled):
             clone.wait(60)
         monkeypatch.setattr(calls, "_MOST", 1)
-        assert [one.id for one in client.searches.list()] == [clone.id, failing.id, done.id]
-        assert [one.id for one in client.searches.list(most=2)] == [clone.id, failing.id]
-        assert [one.id for one in client.searches.list(metadata={"kind": "doomed"})] == [failing.id]
-        with pytest.raises(SearchFailed) as failed:
-            failing.wait(300)
-        assert failed.value.code == "time_limit"
+        listed = [one.id for one in client.searches.list()]
+        assert (listed[0], listed[-1], failed.id in listed) == (clone.id, done.id, True)
+        assert len(set(listed)) == len(listed) > 2
+        assert [one.id for one in client.searches.list(most=1)] == [clone.id]
+        assert [one.id for one in client.searches.list(metadata={"kind": "doomed"})] == [failed.id]
+        with pytest.raises(SearchFailed) as ended:
+            failed.wait(300)
+        assert ended.value.code == "time_limit"
         with pytest.raises(APIError, match="no_model"):
-            failing.download()
+            failed.download()
         with pytest.raises(APIError) as told:
             client.searches.create(SEARCH, data="digits", budget={"epochs": 0})
         assert (told.value.status, told.value.errors[0].loc) == (422, ("budget", "epochs"))
