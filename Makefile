@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two at once: a test of a service waits much, and computes little.
 PARALLEL := --numprocesses 2 --dist loadfile
 
-.PHONY: install demo demo-unet serve test test-postgres check format bench results prove lock clean
+.PHONY: install demo demo-unet serve test test-postgres check format bench results prove vendor lock clean
 
 install: $(STAMP)
 
@@ -58,6 +58,10 @@ prove: $(STAMP)
 	$(BIN)/python -m bench.prove $(PROVE)
 	$(BIN)/python -m bench.retrieval $(LOAD)
 	$(BIN)/python -m bench.load $(LOAD)
+
+# What the pages use of others, as single files with licences and hashes. The only step that needs Node.
+vendor:
+	cd vendor && npm ci --silent --no-audit --no-fund && node build.mjs
 
 # The versions that are installed, for constraints.txt.
 lock: $(STAMP)

@@ -45,10 +45,8 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
         memory_bytes=found.memory_bytes,
         memory_limit_bytes=service.settings.memory_limit,
         epochs=epochs,
-        layers=[
-            schemas.EstimatedLayer(name=node.name, width=node.width, searched=node.searched)
-            for node in found.graph.layers()
-        ],
+        inputs=found.graph.nodes[0].width,
+        layers=schemas.drawn(found.graph),
         seconds_guess=_seconds(spec, found, epochs, data.splits["train"]),
     )
 

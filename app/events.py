@@ -38,6 +38,14 @@ _BATCH = 100
 _LARGEST = 2**63 - 1
 
 Cursor = Annotated[int, Query(ge=0, le=_LARGEST, description="The event to go on after: `last_id`.")]
+Kind = Annotated[
+    str | None,
+    Query(
+        pattern=r"^-?[a-z_]{1,32}$",
+        description="Only events of this kind; with a minus before it all but those. Of the list, not of the stream.",
+        examples=["-epoch"],
+    ),
+]
 LastEventId = Annotated[
     int | None,
     Header(alias="Last-Event-ID", ge=0, le=_LARGEST, description="Stream what follows this event; browsers send it."),
@@ -72,11 +80,12 @@ async def list_search_events(
     caller: CallerDep,
     limit: Limit = 20,
     after: Cursor = 0,
+    kind: Kind = None,
     last_event_id: LastEventId = None,
 ) -> Response:
     """List events, oldest first; with `Accept: text/event-stream`, stream them as they happen until the search ends."""
     if not _wants_stream(request):
-        return await run_in_threadpool(_page, service, caller.tenant, search_id, after, limit)
+        return await run_in_threadpool(_page, service, caller.tenant, search_id, after, limit, kind)
     cursor = after if last_event_id is None else last_event_id
     events, ended = await run_in_threadpool(_next, service, caller, search_id, cursor)
     if ended and not events and last_event_id is not None:
@@ -122,9 +131,9 @@ def _next(service: Service, caller: Caller, search_id: str, after: int) -> tuple
     return [_shown(event) for event in page.items], ended
 
 
-def _page(service: Service, tenant: str, search_id: str, after: int, limit: int) -> Response:
+def _page(service: Service, tenant: str, search_id: str, after: int, limit: int, kind: str | None) -> Response:
     with read(service.engine) as tx:
-        page = searches.events(tx, search_id, after=after, limit=limit, tenant=tenant)
+        page = searches.events(tx, search_id, after=after, limit=limit, kind=kind, tenant=tenant)
     events = [_shown(event) for event in page.items]
     return answer(schemas.listed(events, [event.id for event in events], has_more=page.has_more))
 

@@ -19,9 +19,11 @@ from app import (
     lifecycle,
     metrics,
     openapi,
+    pages,
     path,
     problems,
     searches,
+    sessions,
     uploads,
 )
 from app.auth import OPEN, Gate
@@ -49,7 +51,7 @@ def create_app(service: Service) -> FastAPI:
         title="Bregnas",
         version="0.1.0",
         description=_DESCRIPTION,
-        docs_url=None,  # the framework's pages load a CDN
+        docs_url=None,  # the framework's pages load a CDN; ours are in `pages`
         redoc_url=None,
         redirect_slashes=False,
         lifespan=_lifespan,
@@ -61,6 +63,9 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(v1)
     app.include_router(health.router, dependencies=[Depends(known_query)])
     app.include_router(metrics.router, dependencies=[Depends(known_query)])
+    app.include_router(pages.router)
+    app.include_router(sessions.router)
+    app.mount("/static", pages.Static(), "static")
     problems.install(app)
     app.add_middleware(Head)  # the innermost: who counts or logs sees what was asked
     app.add_middleware(Gate, service=service)

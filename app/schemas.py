@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from spec import EXAMPLE
+from spec import EXAMPLE, Graph
 from store.searches import Search as Row
 from store.states import State
 
@@ -211,13 +211,42 @@ class History(_Document):
     layers: list[LayerHistory]
 
 
-class EstimatedLayer(_Document):
-    """A layer that has weights."""
+class DrawnLayer(_Document):
+    """A layer that has weights, and where it stands in the network."""
 
     name: str
     width: int
     searched: bool
     """Whether its neurons may sleep."""
+    stride: int
+    """Pixels of the input from one pixel of the layer to its next: 2 works at half the image's size."""
+    reads: list[str]
+    """Whose output comes to it: names of layers, and `input`."""
+
+
+class Drawing(_Document):
+    """A superstructure as it is drawn."""
+
+    object: Literal["graph"] = "graph"
+    id: str
+    inputs: int
+    """Channels or features of a sample."""
+    layers: list[DrawnLayer]
+
+
+def drawn(graph: Graph) -> list[DrawnLayer]:
+    """The layers of a graph, in order."""
+    strides = graph.strides()
+    return [
+        DrawnLayer(
+            name=node.name,
+            width=node.width,
+            searched=node.searched,
+            stride=strides[node.name],
+            reads=list(dict.fromkeys(source.name for source in graph.read_layers(node))),
+        )
+        for node in graph.layers()
+    ]
 
 
 class EstimatedEpochs(_Document):
@@ -258,7 +287,9 @@ class Estimate(_Document):
     memory_limit_bytes: int
     """What this service allows."""
     epochs: EstimatedEpochs
-    layers: list[EstimatedLayer]
+    inputs: int
+    """Channels or features of a sample."""
+    layers: list[DrawnLayer]
     seconds_guess: float
     """A guess and no measurement, for two CPU cores that do 5e10 floating-point operations a second:
 

@@ -12,8 +12,10 @@ from app.auth import TenantDep
 from app.body import REQUEST_BODY, PostedSpec
 from app.conditions import is_known, not_modified, tag
 from app.openapi import responses
+from app.problems import Refusal
 from app.query import METADATA_PARAMETER, MetadataFilter
 from app.service import ServiceDep
+from spec import SearchSpec
 from store import searches
 from store.artifacts import StoreUnavailable
 from store.database import read, write
@@ -149,6 +151,23 @@ def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep
             return not_modified(etag)
         history = searches.history(tx, search_id, tenant=tenant)
     return answer(schemas.History(id=search_id, **history), headers={"ETag": etag})
+
+
+@router.get(
+    "/searches/{id}/graph",
+    operation_id="get_search_graph",
+    summary="The superstructure as it is drawn",
+    responses=responses({200: {"model": schemas.Drawing}}, 404, 422, 503),
+)
+def get_search_graph(search_id: SearchId, service: ServiceDep, tenant: TenantDep) -> Response:
+    """Answer with the layers, what each reads and at which size it works; 404 once the data set is deleted."""
+    with read(service.engine) as tx:
+        found = searches.get(tx, search_id, tenant=tenant)
+    try:
+        graph = estimates.planned(SearchSpec.model_validate(found.spec), service, tenant).graph
+    except Refusal as refusal:
+        raise Refusal(404, "not_found", f"the superstructure cannot be made any more: {refusal.detail}") from refusal
+    return answer(schemas.Drawing(id=search_id, inputs=graph.nodes[0].width, layers=schemas.drawn(graph)))
 
 
 @router.post(

@@ -178,6 +178,15 @@ class Graph(Strict):
                 strides[node.name] = strides[node.like or node.sources[0]] if node.like or node.sources else 1
         return strides
 
+    def read_layers(self, node: Node) -> Iterator[Node]:
+        """The layers (or the input) whose entries come to this node, past all that has no weights."""
+        for name in node.plain:
+            source = self[name]
+            if source.rule.weighted or source.op == "input":
+                yield source
+            else:
+                yield from self.read_layers(source)
+
     @property
     def adds_input(self) -> bool:
         """Whether the output is the input and a correction, so that it stands in the input's units."""

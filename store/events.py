@@ -40,14 +40,23 @@ def add(tx: Connection, number: int, attempt: int, kind: str, data: Mapping[str,
 
 
 def events(
-    tx: Connection, search_id: str, *, after: int = 0, limit: int = 100, tenant: str | None = None
+    tx: Connection,
+    search_id: str,
+    *,
+    after: int = 0,
+    limit: int = 100,
+    kind: str | None = None,
+    tenant: str | None = None,
 ) -> Page[Event]:
-    """List the events of a search after a cursor, oldest first."""
+    """List the events of a search after a cursor, oldest first: of one kind, or with a minus of all but that one."""
     t = tables.events
     number = number_of(tx, search_id, tenant)
+    of_kind = []
+    if kind is not None:
+        of_kind = [t.c.kind != kind[1:] if kind.startswith("-") else t.c.kind == kind]
     found = tx.execute(
         select(t.c.id, t.c.attempt, t.c.kind, t.c.data, t.c.created_at)
-        .where(t.c.search == number, t.c.id > after)
+        .where(t.c.search == number, t.c.id > after, *of_kind)
         .order_by(t.c.id)
         .limit(limit + 1)
     ).all()

@@ -75,10 +75,16 @@ def resolve(tx: Connection, secret: str) -> Key | None:
     return Key(*row) if row else None
 
 
+def get(tx: Connection, key_id: str) -> Key | None:
+    """The key of this id; None where there is none, or no longer."""
+    t = tables.keys
+    row = tx.execute(select(*_SHOWN).where(t.c.id == key_id, t.c.revoked_at.is_(None))).one_or_none()
+    return Key(*row) if row else None
+
+
 def is_valid(tx: Connection, key_id: str) -> bool:
     """Whether a key has not been revoked since it was resolved."""
-    t = tables.keys
-    return tx.scalar(select(t.c.id).where(t.c.id == key_id, t.c.revoked_at.is_(None))) is not None
+    return get(tx, key_id) is not None
 
 
 def any_valid(tx: Connection) -> bool:

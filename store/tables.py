@@ -268,6 +268,16 @@ keys: Final = Table(
     Column("revoked_at", Double),
 )
 
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    # A browser that has shown a key: it is let in as that key is, until then.
+    Column("hash", String(64), primary_key=True),  # SHA-256: the token itself is 256 random bits
+    Column("key", String(37), ForeignKey("keys.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("expires_at", Double, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
 idempotency: Final = Table(
     "idempotency",
     metadata,

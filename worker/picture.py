@@ -76,23 +76,13 @@ def _lines(graph: Graph, bars: Mapping[str, _Bar]) -> Iterator[str]:
     neighbours = set(zip(bars, list(bars)[1:], strict=False))
     for node in graph.layers():
         end = bars[node.name]
-        for source in _read_layers(graph, node):
-            start = bars[source]
-            if start.shown and end.shown and (start.y != end.y or (source, node.name) not in neighbours):
+        for source in graph.read_layers(node):
+            start = bars[source.name]
+            if start.shown and end.shown and (start.y != end.y or (source.name, node.name) not in neighbours):
                 x1, x2 = start.x + _BAR, end.x
                 yield (
                     f'<line x1="{x1}" y1="{start.y:.1f}" x2="{x2}" y2="{end.y:.1f}" stroke="#9aa5b1" stroke-width="2"/>'
                 )
-
-
-def _read_layers(graph: Graph, node: Node) -> Iterator[str]:
-    """The layers (or the input) whose entries come to this one, past all that has no weights."""
-    for name in node.plain:
-        source = graph[name]
-        if source.rule.weighted or source.op == "input":
-            yield name
-        else:
-            yield from _read_layers(graph, source)
 
 
 def _inputs(graph: Graph) -> int:
