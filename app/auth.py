@@ -71,7 +71,7 @@ class Gate:
             if key is None or not request.headers.get("authorization"):
                 _same_origin(request, sent=COOKIE in request.cookies)
         except Refusal as refusal:
-            if refusal.status == 401 and request.method == "GET" and is_page(scope["path"]):
+            if refusal.status == 401 and _is_of_a_page(request):
                 back = quote(request.url.path + (f"?{request.url.query}" if request.url.query else ""), safe="")
                 await RedirectResponse(f"{KEY_PAGE}?next={back}", 303)(scope, receive, send)
                 return
@@ -151,6 +151,11 @@ def _needs_none(request: Request) -> bool:
     return path in _WITHOUT_KEY or path.startswith("/static/")
 
 
+def _is_of_a_page(request: Request) -> bool:
+    wants = "text/html" in request.headers.get("accept", "")
+    return wants and request.method == "GET" and is_page(request.scope["path"])
+
+
 def _only_this_machine(request: Request, hosts: tuple[str, ...]) -> None:
     """Turn away what a web page makes a browser on this machine send."""
     host = request.headers.get("host", "")
@@ -171,10 +176,11 @@ def _same_origin(request: Request, *, sent: bool) -> None:
     if request.method in _SAFE or (origin is None and not sent):
         return
     if origin is None or origin.partition("://")[2] != host:
+        who = "a session" if sent else f"a page of {origin!r}"
         raise Refusal(
             403,
             "foreign_origin",
-            f"a page of {origin!r} may not write here without a key" if origin else "a session writes from its own pages",
+            f"{who} may not write here without a key, but from this service's own pages",
             errors=[(("header", "Origin"), "must be this service's own address")],
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app import schemas
+from app import drawing, schemas
 from app.problems import Refusal, invalid
 from app.service import Service
 from datasets import DataError, Description, describe
@@ -45,8 +45,8 @@ def estimate(spec: SearchSpec, service: Service, tenant: str) -> schemas.Estimat
         memory_bytes=found.memory_bytes,
         memory_limit_bytes=service.settings.memory_limit,
         epochs=epochs,
-        inputs=found.graph.nodes[0].width,
-        layers=schemas.drawn(found.graph),
+        inputs=drawing.inputs(found.graph),
+        layers=drawing.drawn(found.graph),
         seconds_guess=_seconds(spec, found, epochs, data.splits["train"]),
     )
 

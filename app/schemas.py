@@ -6,7 +6,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from spec import EXAMPLE, Graph
+from app.drawing import DrawnLayer
+from spec import EXAMPLE
 from store.searches import Search as Row
 from store.states import State
 
@@ -211,44 +212,6 @@ class History(_Document):
     layers: list[LayerHistory]
 
 
-class DrawnLayer(_Document):
-    """A layer that has weights, and where it stands in the network."""
-
-    name: str
-    width: int
-    searched: bool
-    """Whether its neurons may sleep."""
-    stride: int
-    """Pixels of the input from one pixel of the layer to its next: 2 works at half the image's size."""
-    reads: list[str]
-    """Whose output comes to it: names of layers, and `input`."""
-
-
-class Drawing(_Document):
-    """A superstructure as it is drawn."""
-
-    object: Literal["graph"] = "graph"
-    id: str
-    inputs: int
-    """Channels or features of a sample."""
-    layers: list[DrawnLayer]
-
-
-def drawn(graph: Graph) -> list[DrawnLayer]:
-    """The layers of a graph, in order."""
-    strides = graph.strides()
-    return [
-        DrawnLayer(
-            name=node.name,
-            width=node.width,
-            searched=node.searched,
-            stride=strides[node.name],
-            reads=list(dict.fromkeys(source.name for source in graph.read_layers(node))),
-        )
-        for node in graph.layers()
-    ]
-
-
 class EstimatedEpochs(_Document):
     """Epochs by stage."""
 
@@ -288,7 +251,7 @@ class Estimate(_Document):
     """What this service allows."""
     epochs: EstimatedEpochs
     inputs: int
-    """Channels or features of a sample."""
+    """What the first layer reads: channels, features, or all pixels."""
     layers: list[DrawnLayer]
     seconds_guess: float
     """A guess and no measurement, for two CPU cores that do 5e10 floating-point operations a second:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app import estimates, schemas
+from app import drawing, estimates, schemas
 from app.accept import IdempotencyKey, accept
 from app.answers import answer
 from app.auth import TenantDep
@@ -157,7 +157,7 @@ def get_search_layers(search_id: SearchId, request: Request, service: ServiceDep
     "/searches/{id}/graph",
     operation_id="get_search_graph",
     summary="The superstructure as it is drawn",
-    responses=responses({200: {"model": schemas.Drawing}}, 404, 422, 503),
+    responses=responses({200: {"model": drawing.Drawing}}, 404, 422, 503),
 )
 def get_search_graph(search_id: SearchId, service: ServiceDep, tenant: TenantDep) -> Response:
     """Answer with the layers, what each reads and at which size it works; 404 once the data set is deleted."""
@@ -167,7 +167,7 @@ def get_search_graph(search_id: SearchId, service: ServiceDep, tenant: TenantDep
         graph = estimates.planned(SearchSpec.model_validate(found.spec), service, tenant).graph
     except Refusal as refusal:
         raise Refusal(404, "not_found", f"the superstructure cannot be made any more: {refusal.detail}") from refusal
-    return answer(schemas.Drawing(id=search_id, inputs=graph.nodes[0].width, layers=schemas.drawn(graph)))
+    return answer(drawing.Drawing(id=search_id, inputs=drawing.inputs(graph), layers=drawing.drawn(graph)))
 
 
 @router.post(

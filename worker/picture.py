@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from spec.graph import Graph, Node, used
+from spec.graph import Graph, used
 
 _BAR, _GAP, _HEIGHT, _TOP, _LABELS, _LEAST = 54, 26, 240, 34, 48, 24
 

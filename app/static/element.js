@@ -1,8 +1,8 @@
 // What every element of these pages is: a Lit element in the page itself, so that one style sheet serves all.
-import { LitElement, html, nothing, svg } from './vendor/lit.js';
+import { LitElement, html, live, nothing, svg } from './vendor/lit.js';
 import { connection } from './api.js';
 
-export { html, nothing, svg };
+export { html, live, nothing, svg };
 
 export class Element extends LitElement {
   createRenderRoot() {
@@ -38,16 +38,16 @@ export function state(of) {
 }
 
 /** A picture with its caption, and a table in its place on demand. `host` remembers what is shown. */
-export function figure(host, { title, picture, caption, table, extra = nothing }) {
+export function figure(host, { title, picture, caption, table, extra = nothing, name = title }) {
   const flip = () => {
     host.asTable = !host.asTable;
     host.requestUpdate();
   };
   return html`<figure>
     <div class="title"><h2>${title}</h2><span>${extra}<button class="plain" type="button" @click=${flip}
-      aria-label="${title}: ${host.asTable ? 'show the picture' : 'show a table'}">${host.asTable ? 'Picture' : 'Table'}</button></span></div>
+      aria-label="${name}: ${host.asTable ? 'picture' : 'table'}">${host.asTable ? 'Picture' : 'Table'}</button></span></div>
     <div ?hidden=${host.asTable}>${picture}</div>
-    ${host.asTable ? html`<div class="scroll" tabindex="0" role="region" aria-label="${title}, table">${table()}</div>` : nothing}
+    ${host.asTable ? html`<div class="scroll" tabindex="0" role="region" aria-label="${name}, table">${table()}</div>` : nothing}
     <figcaption>${caption}</figcaption>
   </figure>`;
 }

@@ -39,7 +39,8 @@ export function ago(time) {
 }
 
 export const clock = (time) => new Date(time).toLocaleTimeString('en', { hour12: false });
-export const percent = (share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`;
+/** A share; never rounded up to all of it. */
+export const percent = (share) => `${(100 * share).toFixed(share < 0.1 || (share > 0.99 && share < 1) ? 1 : 0).replace(/^100.0$/, '99.9')} %`;
 export const titled = (search) => search.name || `${search.spec.task.kind} on ${search.spec.data}`;
 export const TERMINAL = ['succeeded', 'failed', 'cancelled'];
 
@@ -54,3 +55,6 @@ export function size(search) {
   const won = search.result?.candidates?.find((one) => one.name === search.result.winner);
   return won?.parameters ?? search.parameters;
 }
+
+/** A document as JSON that people read: lists of plain values on one line. */
+export const json = (document) => JSON.stringify(document, null, 2).replace(/\[[^[\]{}]*\]/g, (list) => list.replace(/\s+/g, ' ').replace('[ ', '[').replace(' ]', ']'));

@@ -36,6 +36,7 @@ async def test_the_file_names_every_operation_and_its_problems(client):
         "list_searches",
         "get_search",
         "get_search_layers",
+        "get_search_graph",
         "list_search_events",
         "cancel_search",
         "pause_search",

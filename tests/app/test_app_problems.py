@@ -30,7 +30,6 @@ async def test_an_unknown_path_and_a_wrong_method(client):
         assert answered.headers["content-type"] == MEDIA_TYPE
     assert wrong.headers["allow"] == "GET, HEAD, POST"
     assert one.headers["allow"] == "GET, HEAD, DELETE"
-    assert (await client.get("/docs")).status_code == 404
 
 
 async def test_a_request_has_one_id_its_callers_or_ours(client):
