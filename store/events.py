@@ -5,8 +5,8 @@ id has seen all of that search before it: an event is only ever added in a trans
 row, whose lock puts those transactions in a row (a sequence alone would not: on PostgreSQL ids are given before
 the commit).
 
-Kinds: queued, starting, running, epoch, trainer_died, moved, handed_back, cancelling, cancelled, paused, succeeded,
-failed; a worker may add kinds of its own.
+Kinds: queued, starting, running, epoch, sample, trainer_died, moved, handed_back, cancelling, cancelled, paused,
+succeeded, failed; a worker may add kinds of its own.
 """
 
 from collections.abc import Mapping

@@ -10,6 +10,7 @@ from spec import Graph, macs, parameters
 from worker.depth import DepthTraining
 from worker.failure import SearchFailed, Stopped, died
 from worker.job import Folder, Job
+from worker.previews import preview
 from worker.progress import Checkpointed, EpochDone, Message, Stage, StageBegun
 from worker.resume import Progress, load, save
 from worker.samples import Samples
@@ -121,6 +122,8 @@ class Loop:
         )
         self.now.history.append(done.model_dump(exclude={"kind", "seconds", "eta_s", "epochs"}))
         self.emit(done)
+        if searching and training.seed == self.spec.all_seeds[0] and (seen := preview(stage, training, done.epoch)):
+            self.emit(seen)
         if not searching or isinstance(training, DepthTraining):
             return
         dead = find_dead(self.graph, counts)

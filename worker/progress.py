@@ -51,6 +51,20 @@ class EpochDone(Message):
     eta_s: float
 
 
+class Previewed(Message):
+    """What the network of an epoch makes of a few validation samples: strips of pictures as data URIs, and their mean
+    PSNR in dB. `input` and `truth` are told once, with epoch 1."""
+
+    kind: Literal["sample"] = "sample"
+    stage: Stage
+    epoch: int
+    count: int
+    psnr: float
+    output: str
+    input: str | None
+    truth: str | None
+
+
 class Checkpointed(Message):
     """A checkpoint is on disk, from which another trainer can go on."""
 
@@ -94,7 +108,9 @@ class Failed(Message):
     message: str
 
 
-AnyMessage = Annotated[Started | EpochDone | Checkpointed | StageBegun | Finished | Failed, Field(discriminator="kind")]
+AnyMessage = Annotated[
+    Started | EpochDone | Previewed | Checkpointed | StageBegun | Finished | Failed, Field(discriminator="kind")
+]
 _adapter: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 
 

@@ -28,7 +28,7 @@ from worker.heartbeat import heartbeat
 from worker.job import Folder, Job
 from worker.patience import AWAY, Patience
 from worker.process import TrainerProcess, tail
-from worker.progress import AnyMessage, Checkpointed, EpochDone, Failed, File, Finished, StageBegun, Started
+from worker.progress import AnyMessage, Checkpointed, EpochDone, Failed, File, Finished, Previewed, StageBegun, Started
 from worker.settings import WorkerSettings
 from worker.takeover import take_over
 
@@ -294,6 +294,8 @@ class Runner:
             case StageBegun():
                 attempt.progress(stage=message.stage, epoch=0, epochs=message.epochs)
                 attempt.event("stage", message.model_dump(exclude={"kind"}))
+            case Previewed():
+                attempt.event(message.kind, message.model_dump(exclude={"kind"}))
             case Checkpointed():
                 attempt.record_checkpoint(message.stage, message.epoch, step=message.step)
             case EpochDone():

@@ -27,8 +27,8 @@ NO_TORCH = {"app", "bregnas", "store", "datasets", "spec"} | {"worker"}
 # Within the worker only what the trainer process loads may import torch; the worker itself stays small.
 TRAINER = {
     "bundle", "card", "checkpoint", "comparison", "depth", "failure", "linear", "loop", "objective",
-    "optimizers", "outcome", "path", "picture", "pipeline", "resume", "samples", "searching", "seeds", "tiles",
-    "trainer", "training",
+    "optimizers", "outcome", "path", "picture", "pipeline", "previews", "resume", "samples", "searching", "seeds",
+    "tiles", "trainer", "training",
 }  # fmt: skip
 TORCH_IN_A_SCRIPT = {ROOT / "bregnas" / "alone.py"}  # copied out and run in another process
 READS_SAMPLES = ROOT / "bregnas" / "running.py"  # through safetensors.numpy, which loads no torch
