@@ -16,6 +16,8 @@ from store.database import connect
 
 from .databases import POSTGRES, Databases, Postgresql, Sqlite
 from .faults.cluster import Cluster, programs
+from .page.browser import CHROMIUM
+from .page.browser import MISSING as MISSING_BROWSER
 
 KINDS = ("sqlite", "postgresql")
 HAVE_POSTGRES = bool(POSTGRES or programs())
@@ -50,6 +52,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(MISSING, red=True, bold=True)
     elif config.option.database is None:
         terminalreporter.write_line("Tests marked `trains` ran on SQLite alone; on PostgreSQL too: make test-postgres")
+    if CHROMIUM is None:
+        terminalreporter.write_line(MISSING_BROWSER, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")

@@ -178,12 +178,16 @@ class Detail extends Element {
 
   #glass() {
     const of = this.course;
-    const picture = html`<b-glass .layers=${of.layers} .graph=${this.graph.layers.length ? this.graph : null} label=${this.#words()}></b-glass>
-      <b-scrub .length=${of.length} label="Epoch" .words=${(at) => `${of.epochs[at]} of ${of.epochs.at(-1)} · ${short(of.parameters[at])}`}
+    const most = searchedLayers(of.layers).reduce((found, layer) => layer.active.reduce((a, b) => Math.max(a, b ?? 0), found), 0);
+    const flip = () => { this.zoomed = !this.zoomed; this.requestUpdate(); };
+    const zoom = html`<button type="button" class="plain" aria-pressed=${this.zoomed ? 'true' : 'false'} ?disabled=${!most} @click=${flip}>Zoom</button>`;
+    const planned = of.stage === 'search' ? this.search.spec.budget.epochs * (this.search.spec.seeds?.length ?? 1) : of.epochs.at(-1);
+    const picture = html`<b-glass .zoom=${this.zoomed ? most : 0} .layers=${of.layers} .graph=${this.graph.layers.length ? this.graph : null} label=${this.#words()}></b-glass>
+      <b-scrub .length=${of.length} label="Epoch" .words=${(at) => `${of.epochs[at]} of ${planned} · ${short(of.parameters[at])}`}
         @scrub=${(event) => this.#go(event.detail.at, event.detail.rests)}></b-scrub>`;
     const at = Math.max(0, Math.min(this.at, of.length - 1));
     return html`${figure(this, {
-      title: 'Architecture', picture, caption: html`<span id="glass-caption">${this.#words()}</span>`,
+      title: 'Architecture', picture, extra: zoom, caption: html`<span id="glass-caption">${this.#words()}</span>`,
       table: () => rows(['Layer', 'Neurons', 'Awake', 'Share'], of.layers.map((layer) => [layer.name, count(layer.width),
         layer.searched ? count(layer.active[at] ?? 0) : 'all', layer.searched ? percent((layer.active[at] ?? 0) / layer.width) : 'not searched'])),
     })}<p class="unseen" id="said" aria-live="polite"></p>`;
@@ -196,7 +200,7 @@ class Detail extends Element {
     return figure((this.heatHost ??= host(this)), {
       title: 'Every layer, every epoch',
       picture: html`<b-heat .course=${of} .layers=${layers} @scrub=${(event) => this.#go(event.detail.at, event.detail.rests)}></b-heat>`,
-      caption: of.length ? `${layers.length} layers over ${of.length} epochs. Dark is much, light is little; drag to move the slider.` : '',
+      caption: of.length ? `${layers.length} layers over ${of.length} epochs. Strong colour is much, faint is little; drag to move the slider.` : '',
       table: () => rows(['Layer', ...points.map((i) => `Epoch ${of.epochs[i]}`)], layers.map((layer) => [layer.name, ...points.map((i) => count(layer.active[i]))])),
     });
   }
@@ -242,5 +246,5 @@ function given(spec) {
 function words({ kind, data }) {
   if (kind === 'stage') return `${data.stage}, ${data.epochs} epochs`;
   if (kind === 'started') return `${Object.entries(data.samples).map(([split, n]) => `${count(n)} ${split}`).join(', ')} samples${data.resumed ? `; goes on from epoch ${data.resumed[1]} of ${data.resumed[0]}` : ''}`;
-  return Object.entries(data).filter(([, value]) => ['string', 'number'].includes(typeof value)).map(([name, value]) => (name === 'worker' ? `…${String(value).slice(-6)}` : `${value}`)).join(' · ');
+  return Object.entries(data).filter(([, value]) => ['string', 'number'].includes(typeof value)).map(([name, value]) => `${name.replaceAll('_', ' ')} ${name === 'worker' ? `…${String(value).slice(-6)}` : value}`).join(' · ');
 }

@@ -1,6 +1,6 @@
 // The hour-glass: a dashed outline for the superstructure, and inside it what is awake. Layers on smaller images stand
 // lower, a row for every size, so that a U-Net is a U. What changes from epoch to epoch are attributes of shapes that
-// stay, so that scrubbing is cheap.
+// stay, so that scrubbing is cheap. The scale is that of the layers that are searched: what is taller ends at its top.
 import { html, nothing, svg } from './element.js';
 import { Sized } from './sized.js';
 
@@ -9,7 +9,7 @@ const LABELS = 42;
 const LEAST = 28;
 
 /** Where everything stands: bars by layer, and the links that lead from row to row or past other layers. */
-export function layout(layers, graph, room, tallest) {
+export function layout(layers, graph, room, tallest, zoom) {
   const of = new Map((graph?.layers ?? []).map((layer) => [layer.name, layer]));
   const all = [
     ...(graph ? [{ name: 'input', width: graph.inputs, fixed: true, stride: 1, reads: [] }] : []),
@@ -18,7 +18,8 @@ export function layout(layers, graph, room, tallest) {
       reads: of.get(layer.name)?.reads ?? (i ? [layers[i - 1].name] : []),
     })),
   ];
-  const most = Math.max(tallest ?? 0, ...all.map((bar) => bar.width), 1);
+  const searched = all.filter((bar) => !bar.fixed);
+  const most = zoom || Math.max(tallest ?? 0, ...(searched.length ? searched : all).map((bar) => bar.width), 1);
   const strides = [...new Set(all.map((bar) => bar.stride))].sort((a, b) => a - b);
   const full = strides.length > 1 ? 150 : 250;
   const step = room / all.length;
@@ -27,13 +28,13 @@ export function layout(layers, graph, room, tallest) {
   let top = 6;
   for (const stride of strides) {
     const widest = Math.max(strides.length > 1 ? 0 : (tallest ?? 0), ...all.filter((bar) => bar.stride === stride).map((bar) => bar.width));
-    const height = Math.max(LEAST, (widest / most) * full);
+    const height = Math.max(LEAST, Math.min(1, widest / most) * full);
     middles.set(stride, { y: top + height / 2, below: top + height });
     top += height + LABELS;
   }
   const bars = all.map((bar, i) => ({
     ...bar, x: step * i + (step - thick) / 2, thick, y: middles.get(bar.stride).y, below: middles.get(bar.stride).below,
-    full: Math.max(1, (bar.width / most) * full), scale: full / most,
+    full: Math.max(1, Math.min(1, bar.width / most) * full), scale: full / most,
   }));
   const named = new Map(bars.map((bar, i) => [bar.name, i]));
   const links = [];
@@ -47,7 +48,7 @@ export function layout(layers, graph, room, tallest) {
 
 class Glass extends Sized {
   static properties = { layers: { attribute: false }, graph: { attribute: false }, tallest: { type: Number },
-    label: { type: String }, second: { type: Boolean } };
+    label: { type: String }, second: { type: Boolean }, zoom: { type: Number } };
 
   /** Show these counts, one for every layer. */
   show(active) {
@@ -62,7 +63,7 @@ class Glass extends Sized {
 
   render() {
     if (!this.layers?.length || !this.room) return nothing;
-    const plan = (this.plan = layout(this.layers, this.graph, this.room, this.tallest));
+    const plan = (this.plan = layout(this.layers, this.graph, this.room, this.tallest, this.zoom));
     const chain = plan.rows === 1;
     const numbers = Math.ceil(30 / plan.step);
     const names = Math.ceil(62 / plan.step);
@@ -93,8 +94,9 @@ class Glass extends Sized {
   #draw() {
     const { bars, links } = this.plan;
     const active = bars.map((bar) => (bar.fixed || !this.active ? (bar.fixed ? bar.width : 0) : (this.active[bar.index] ?? 0)));
+    const heights = [];
     bars.forEach((bar, i) => {
-      const height = active[i] ? Math.max(1, active[i] * bar.scale) : 0;
+      const height = (heights[i] = active[i] ? Math.min(bar.full, Math.max(1, active[i] * bar.scale)) : 0);
       const shape = this.shapes.fills[i];
       shape.setAttribute('y', bar.y - height / 2);
       shape.setAttribute('height', height);
@@ -104,7 +106,7 @@ class Glass extends Sized {
       const a = bars[from];
       const b = bars[to];
       const shape = this.shapes.links[i];
-      const thick = active[from] && active[to] ? 1.5 + Math.min(18, active[from] * a.scale * 0.35) : 0;
+      const thick = active[from] && active[to] ? 1.5 + Math.min(18, heights[from] * 0.35) : 0;
       const x1 = a.x + a.thick;
       const bend = Math.min(40, Math.abs(b.x - x1) / 2);
       shape.setAttribute('d', skip ? `M${x1} ${a.y}H${b.x}` : `M${x1} ${a.y}C${x1 + bend} ${a.y} ${b.x - bend} ${b.y} ${b.x} ${b.y}`);
@@ -113,7 +115,7 @@ class Glass extends Sized {
     if (this.shapes.body) this.shapes.body.style.display = this.active ? '' : 'none';
     if (this.shapes.body) {
       const side = (sign) => bars.flatMap((bar, i) => {
-        const y = bar.y + (sign * active[i] * bar.scale) / 2;
+        const y = bar.y + (sign * heights[i]) / 2;
         return [`${bar.x} ${y}`, `${bar.x + bar.thick} ${y}`];
       });
       this.shapes.body.setAttribute('d', `M${side(-1).join('L')}L${side(1).reverse().join('L')}Z`);

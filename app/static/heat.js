@@ -1,4 +1,4 @@
-// The heat map: a row for each layer, a column for each epoch; the darker, the larger the share that is awake.
+// The heat map: a row for each layer, a column for each epoch; the stronger, the larger the share that is awake.
 import { html, nothing } from './element.js';
 import { percent } from './format.js';
 import { Sized } from './sized.js';

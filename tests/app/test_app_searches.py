@@ -193,7 +193,8 @@ async def test_an_estimate_queues_nothing(client, body, service):
     assert estimate["possible"]["parameters"] == {"smallest": 65 + 2 + 2 * 64, "largest": estimate["parameters"]}
     assert estimate["macs"] == 64 * 32 + 32 * 16 + 16 * 64
     assert estimate["epochs"] == {"search": 30, "finetune": 10, "compare": 80, "seeds": 1}
-    assert estimate["layers"][-1] == {"name": "head", "width": 64, "searched": False}
+    head = {"name": "head", "width": 64, "searched": False, "stride": 1, "reads": ["hidden2"]}
+    assert estimate["layers"][-1] == head
     assert 0 < estimate["memory_bytes"] < estimate["memory_limit_bytes"]
     assert estimate["seconds_guess"] > 0
     with read(service.engine) as tx:
