@@ -46,7 +46,7 @@ class Scatter extends Sized {
     const ys = found.map((point) => point.y);
     const scale = (values, log) => {
       let [low, high] = [Math.min(...values), Math.max(...values)];
-      if (low === high) [low, high] = [low * 0.8 || -1, high * 1.2 || 1];
+      if (low === high || (log && high < 1.3 * low)) [low, high] = [low * 0.85 || -1, high * 1.15 || 1];
       return log ? [low / (high / low) ** 0.08, high * (high / low) ** 0.08] : [low - (high - low) * 0.08, high + (high - low) * 0.08];
     };
     const logY = Math.min(...ys) > 0 && Math.max(...ys) > 8 * Math.min(...ys);

@@ -3,7 +3,7 @@ import { request } from './api.js';
 import { Element, figure, html, nothing, rows } from './element.js';
 import { draw, isImages, psnr, read } from './tensors.js';
 
-const MOST = 6;
+const MOST = 8;
 
 class Strips extends Element {
   static properties = { samples: { attribute: false }, recorded: { type: String }, task: { type: String } };

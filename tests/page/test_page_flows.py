@@ -123,7 +123,7 @@ def test_a_u_is_a_u_and_its_pictures_get_better(page, site):
     )
     assert skips == 1
 
-    expect(page.locator("canvas.sample")).to_have_count(18)
+    expect(page.locator("canvas.sample")).to_have_count(24)
     page.get_by_role("button", name="As it trained").click()
     expect(page.get_by_alt_text("Output of 4 validation samples")).to_be_visible()
     page.get_by_label("Epoch", exact=True).focus()
