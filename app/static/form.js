@@ -83,8 +83,9 @@ export class Form {
           <input type="checkbox" .checked=${live((value ?? []).includes(one))} @change=${(event) => {
             const left = (value ?? []).filter((other) => other !== one);
             const now = event.target.checked ? [...left, one] : left;
-            set(now.length ? now : undefined);
-          }}>${one}</label>`)}</div>`;
+            set(now); // none of them is an answer too
+          }}>${one}</label>`)}${schema.optional ? html`<span class="quiet small">${value == null ? 'by default' : value.length ? '' : 'nothing'}</span>
+          ${value == null ? nothing : html`<button type="button" class="plain" @click=${() => set(undefined)}>By default</button>`}` : nothing}</div>`;
       case 'pairs':
         return html`<textarea id=${id} rows="2" placeholder="project=x" aria-describedby=${described} aria-invalid=${invalid}
           .value=${live(value ? Object.entries(value).map(([k, v]) => `${k}=${v}`).join('\n') : '')} @change=${(event) => {

@@ -20,7 +20,7 @@ class Outcome extends Element {
           <td class="number">${loss(one.validation?.loss)}</td><td class="number">${loss(one.test?.loss)}</td>
           ${metric ? html`<td class="number">${loss((one.test ?? one.validation)?.[metric])}</td>` : nothing}
           <td class="number">${one.latency_ms == null ? '–' : `${loss(one.latency_ms)} ms`}</td><td class="small">${one.widths?.join(', ')}</td>
-          <td><a href="/v1/searches/${id}/model?candidate=${one.name}" download aria-label="Download ${one.name}">zip</a></td></tr>`)}</tbody></table></div>
+          <td><a href="/v1/searches/${id}/model?candidate=${one.name}" download aria-label="zip of ${one.name}">zip</a></td></tr>`)}</tbody></table></div>
       <p class="actions"><a class="button main" href="/v1/searches/${id}/model" download>Download ${result.winner} (zip)</a></p>
       ${this.#run()}
       <details><summary>All files</summary><ul class="small">${this.artifacts.filter((one) => !/^path-|^candidate-/.test(one.name)).map((one) => html`<li>
