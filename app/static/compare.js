@@ -94,7 +94,7 @@ class Compare extends Element {
       name: NAMES[i].toUpperCase(),
       extra: state(search.status),
       picture: html`<b-glass ?second=${i === 1} .layers=${of.layers} .graph=${graph.layers.length ? graph : null} tallest=${tallest} label=${this.#words(i)}></b-glass>`,
-      caption: html`<span id="words-${i}">${this.#words(i)}</span>`,
+      caption: html`<span id="words-${i}"></span>`,
       table: () => rows(['Layer', 'Neurons', 'Awake'], of.layers.map((layer) => [layer.name, count(layer.width), layer.searched ? count(layer.active[at] ?? 0) : 'all'])),
     });
   }

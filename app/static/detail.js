@@ -94,8 +94,7 @@ class Detail extends Element {
     this.querySelector('b-curves')?.mark(at + 1);
     this.querySelector('b-strips')?.show(of.stages[at], of.epochs[at]);
     this.querySelector('b-scrub')?.put(at);
-    const caption = this.querySelector('#glass-caption');
-    if (caption) caption.textContent = this.#words();
+    this.#caption();
     if (!rests) return;
     glass?.say(this.#words());
     this.querySelector('#said').textContent = this.#words();
@@ -116,6 +115,13 @@ class Detail extends Element {
 
   updated() {
     if (this.course?.length) this.#go(Math.max(0, Math.min(this.at, this.course.length - 1)), false);
+    else this.#caption();
+  }
+
+  /** Written by hand, as all that moves: a template must not hold what stands in here. */
+  #caption() {
+    const caption = this.querySelector('#glass-caption');
+    if (caption) caption.textContent = this.#words();
   }
 
   render() {
@@ -187,7 +193,7 @@ class Detail extends Element {
         @scrub=${(event) => this.#go(event.detail.at, event.detail.rests)}></b-scrub>`;
     const at = Math.max(0, Math.min(this.at, of.length - 1));
     return html`${figure(this, {
-      title: 'Architecture', picture, extra: zoom, caption: html`<span id="glass-caption">${this.#words()}</span>`,
+      title: 'Architecture', picture, extra: zoom, caption: html`<span id="glass-caption"></span>`,
       table: () => rows(['Layer', 'Neurons', 'Awake', 'Share'], of.layers.map((layer) => [layer.name, count(layer.width),
         layer.searched ? count(layer.active[at] ?? 0) : 'all', layer.searched ? percent((layer.active[at] ?? 0) / layer.width) : 'not searched'])),
     })}<p class="unseen" id="said" aria-live="polite"></p>`;

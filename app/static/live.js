@@ -1,5 +1,5 @@
 // When is it worth asking again? A stream of events says so, one a tab; without it, polls with a little chance in them.
-import { connection } from './api.js';
+import { Lost } from './api.js';
 
 const KINDS = ['queued', 'starting', 'running', 'started', 'stage', 'epoch', 'sample', 'waiting', 'trainer_died', 'moved',
   'handed_back', 'pausing', 'paused', 'cancelling', 'cancelled', 'succeeded', 'failed'];
@@ -38,7 +38,7 @@ export class Live {
       this.failures = 0;
     } catch (error) {
       this.failures += 1;
-      if (!connection.lost) throw error;
+      if (!(error instanceof Lost)) throw error;
     } finally {
       this.busy = false;
       if (done) this.stop();

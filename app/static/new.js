@@ -162,7 +162,7 @@ class New extends Element {
 
   #aside(loose) {
     const { estimate } = this;
-        const python = `import httpx\n\nspec = ${python_(this.spec)}\nanswer = httpx.post("${location.origin}/v1/searches", json=spec)\nprint(answer.json()["id"])`;
+    const python = `from bregnas import Bregnas\n\nspec = ${python_(this.spec)}\nsearch = Bregnas("${location.origin}").searches.create(spec).wait()\nprint(search.download("."))`;
     const curl = `curl -s ${location.origin}/v1/searches \\\n  -H 'Content-Type: application/json' \\\n  -d '${json(this.spec).replaceAll("'", "'\\''")}'`;
     return html`<section class="sheet" aria-label="Estimate"><h2>What it would be</h2>
         <div role="status">${loose.map((one) => html`<p class="error">${one.loc.length ? `${one.loc.join('.')}: ` : ''}${one.msg}</p>`)}
