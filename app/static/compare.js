@@ -71,7 +71,7 @@ class Compare extends Element {
   }
 
   updated() {
-    if (this.sides && this.length) this.#go(Math.max(0, Math.min(this.at, this.length - 1)), false);
+    if (this.sides) this.#go(Math.max(0, Math.min(this.at, this.length - 1)), false);
   }
 
   render() {
