@@ -1,5 +1,5 @@
 // Two searches side by side: on one scale, one slider and one pair of axes.
-import { get } from './api.js';
+import { Polled, get } from './api.js';
 import { counts, course, searchedLayers, some } from './course.js';
 import './curves.js';
 import { Element, alert, figure, html, nothing, rows, state } from './element.js';
@@ -16,6 +16,7 @@ class Compare extends Element {
     const query = new URLSearchParams(location.search);
     this.ids = NAMES.map((name) => query.get(name));
     this.at = -1;
+    this.asked = this.ids.map((id) => `/v1/searches/${encodeURIComponent(id)}`).map((path) => ({ path, search: new Polled(path), history: new Polled(`${path}/layers`) }));
     this.hosts = NAMES.map(() => ({ asTable: false, requestUpdate: () => this.requestUpdate() }));
     this.curvesHost = { asTable: false, requestUpdate: () => this.requestUpdate() };
   }
@@ -27,12 +28,10 @@ class Compare extends Element {
 
   async load() {
     try {
-      this.sides = await Promise.all(this.ids.map(async (id, i) => {
-        const path = `/v1/searches/${encodeURIComponent(id)}`;
-        const before = this.sides?.[i];
-        const [search, history, graph] = await Promise.all([get(path), get(`${path}/layers`),
-          before?.graph ?? get(`${path}/graph`).catch((error) => (error.status === 404 ? { layers: [] } : Promise.reject(error)))]);
-        return { search, graph, course: course(history) };
+      this.sides = await Promise.all(this.asked.map(async ({ path, search, history }, i) => {
+        const [graph] = await Promise.all([this.sides?.[i].graph
+          ?? get(`${path}/graph`).catch((error) => (error.status === 404 ? { layers: [] } : Promise.reject(error))), search.fetch(), history.fetch()]);
+        return { search: search.value, graph, course: course(history.value) };
       }));
       const followed = this.at < 0 || this.at >= this.length - 1;
       this.length = Math.max(...this.sides.map((side) => side.course.length));
@@ -78,7 +77,7 @@ class Compare extends Element {
     if (!this.ids.every(Boolean)) return html`<h1>Compare</h1><p>Choose two on the page of <a href="/">searches</a>.</p>`;
     if (this.error) return html`<h1>Compare</h1>${alert(this.error)}<p><a href="/">Searches</a></p>`;
     if (!this.sides) return html`<h1>Compare</h1><p class="empty">Loading…</p>`;
-    const tallest = Math.max(...this.sides.flatMap((side) => side.course.layers.map((layer) => layer.width)));
+    const tallest = Math.max(...this.sides.flatMap((side) => searchedLayers(side.course.layers).map((layer) => layer.width)));
     return html`<div class="head"><h1>Compare</h1></div>
       <section class="sheet"><b-scrub .length=${this.length} label="Epoch, of both" .words=${(at) => `epoch ${at + 1} of ${this.length}`}
         @scrub=${(event) => this.#go(event.detail.at, event.detail.rests)}></b-scrub><p class="unseen" id="said" aria-live="polite"></p></section>
@@ -121,7 +120,7 @@ class Compare extends Element {
     const [first, second] = this.sides.map((side) => side.search);
     const made = [['parameters', count(size(first)), count(size(second))], ['loss', loss(best(first)), loss(best(second))], ['delivered', first.result?.winner ?? '–', second.result?.winner ?? '–'],
       ['superstructure', ...this.sides.map((side) => short(side.search.result?.superstructure?.parameters))]];
-    return html`<h2>What differs</h2><div class="scroll" tabindex="0" role="region" aria-label="What differs"><table class="diff"><thead><tr><th scope="col">Field</th><th scope="col">A</th><th scope="col">B</th></tr></thead>
+    return html`<h2>What differs</h2><div class="scroll whole" tabindex="0" role="region" aria-label="What differs"><table class="diff"><thead><tr><th scope="col">Field</th><th scope="col">A</th><th scope="col">B</th></tr></thead>
       <tbody>${keys.map((key) => html`<tr><th scope="row"><code>${key}</code></th><td>${a[key] ?? '–'}</td><td>${b[key] ?? '–'}</td></tr>`)}
       ${keys.length ? nothing : html`<tr><th scope="row">specification</th><td colspan="2">equal</td></tr>`}
       ${made.map((row) => html`<tr><th scope="row">${row[0]}</th><td>${row[1]}</td><td>${row[2]}</td></tr>`)}</tbody></table></div>`;
