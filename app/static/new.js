@@ -29,6 +29,7 @@ class New extends Element {
     try {
       const [document, sets, source] = await Promise.all([get('/openapi.json'), get('/v1/datasets'), from ? get(`/v1/searches/${encodeURIComponent(from)}`) : null]);
       this.form.parts = document.components.schemas;
+      this.asksForKey = document.security?.length === 1;
       this.schema = this.form.parts.SearchSpec;
       this.sets = sets.data;
       if (source) this.spec = bare(source.spec, this.schema, this.form.parts);
@@ -163,7 +164,7 @@ class New extends Element {
   #aside(loose) {
     const { estimate } = this;
     const python = `from bregnas import Bregnas\n\nspec = ${python_(this.spec)}\nsearch = Bregnas("${location.origin}").searches.create(spec).wait()\nprint(search.download("."))`;
-    const curl = `curl -s ${location.origin}/v1/searches \\\n  -H 'Content-Type: application/json' \\\n  -d '${json(this.spec).replaceAll("'", "'\\''")}'`;
+    const curl = `curl -s ${location.origin}/v1/searches \\\n  -H 'Content-Type: application/json' \\\n${this.asksForKey ? '  -H "Authorization: Bearer $BREGNAS_KEY" \\\n' : ''}  -d '${json(this.spec).replaceAll("'", "'\\''")}'`;
     return html`<section class="sheet" aria-label="Estimate"><h2>What it would be</h2>
         <div role="status">${loose.map((one) => html`<p class="error">${one.loc.length ? `${one.loc.join('.')}: ` : ''}${one.msg}</p>`)}
         ${estimate ? html`<dl class="facts">
