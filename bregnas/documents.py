@@ -145,6 +145,8 @@ class EstimatedLayer(Document):
     name: str
     width: int
     searched: bool
+    stride: int = 1
+    reads: list[str] = []
 
 
 class Possible(Document):
@@ -166,6 +168,7 @@ class Estimate(Document):
     memory_bytes: int
     memory_limit_bytes: int
     epochs: EstimatedEpochs
+    inputs: int = 0
     layers: list[EstimatedLayer]
     seconds_guess: float
     """A guess and no measurement, for two CPU cores."""

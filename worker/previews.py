@@ -33,7 +33,7 @@ def preview(stage: Stage, training: Training, epoch: int) -> Previewed | None:
         return None
     if training.tiling is not None:  # it takes images of any size
         given, truth = _middle(given), _middle(truth)
-    network = training.network.eval()
+    network = training.stepper.model().eval()
     with torch.no_grad():
         output = network(given.to(training.device)).cpu()
     return Previewed(
