@@ -95,7 +95,7 @@ _SCRUB = """async (frames) => {
     }
     return { script, frame };
 }"""
-_PAINT = "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+_PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 
 
 def main() -> None:
@@ -185,7 +185,7 @@ def _service(url: str | None) -> Iterator[str]:
 
 def _screenshots(browser: Browser, url: str) -> None:
     listed = httpx.get(f"{url}/v1/searches", params={"limit": 50}).raise_for_status().json()["data"]
-    done = [one for one in listed if one["status"] == "succeeded"]
+    done = [one for one in listed if one["status"] in ("succeeded", "running")]
     unet = next(one["id"] for one in done if one["spec"]["superstructure"]["kind"] == "unet")
     chains = [one for one in done if one["spec"]["superstructure"]["kind"] == "mlp"]
     glass, other = (one["id"] for one in sorted(chains, key=lambda one: -len(one["layers"]))[:2])
