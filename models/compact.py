@@ -6,7 +6,8 @@ inputs (sleepers must be able to wake), and the norms of all. `docs/compact.md` 
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -43,6 +44,7 @@ class CompactMlp(Stepper):
         self._sigmas = [activation(node.activation, grouped_bias=True) for node in self._nodes]
         by_param = {id(param): group for group in optimizer.param_groups for param in group["params"]}
         self._groups = [by_param[id(network.layer(node).weight)] for node in self._nodes]
+        self._adam = isinstance(optimizer, AdaBreg)
         self._count = torch.zeros((), dtype=torch.float32)  # Adam's
 
     # What a step does
@@ -62,6 +64,7 @@ class CompactMlp(Stepper):
             (slope,) = torch.autograd.grad(loss, output)
         with torch.no_grad():
             self._descend(slope)
+            self._threshold()
             self._settle()
         return value
 
@@ -77,11 +80,10 @@ class CompactMlp(Stepper):
             z = part.z = torch.mm(part.x, part.dual).mul_(part.scale)
             if part.out is not None:
                 part.sigma(z, part.out)
-        last = len(parts) - 1
-        if not layers.layers[last].searched:
-            return parts[last].z.clone()
-        full = z.new_zeros(len(z), layers.layers[last].width)
-        return full.index_copy_(1, layers.of(layers.places, last)[: z.shape[1]], z)
+        if not layers.layers[-1].searched:
+            return parts[-1].z
+        full = given.new_zeros(len(given), layers.layers[-1].width)
+        return full.index_copy_(1, layers.of(layers.places, len(parts) - 1)[: parts[-1].front], parts[-1].z)
 
     def _finished(self, output: Tensor) -> Tensor:
         """From the last layer's sums to what the network gives."""
@@ -93,63 +95,50 @@ class CompactMlp(Stepper):
         layers, last = self._held, len(self._parts) - 1
         layers.time += 1
         self._count += 1
-        d = slope.index_select(1, layers.of(layers.places, last)) if layers.layers[last].searched else slope
+        if layers.layers[last].searched:
+            slope = slope.index_select(1, layers.of(layers.places, last))
+        self._parts[last].receive(slope)
         for index in range(last, -1, -1):
-            part = self._parts[index]
-            front, below = d[:, : part.front], None
+            part, group = self._parts[index], self._groups[index]
             if index:
-                under = self._parts[index - 1]
-                part.d = front * part.scale
-                below = torch.mm(part.d, part.back)
-                ahead = below[:, : under.front]
-                under.slope(ahead, under.z)
-                if below.shape[1] > under.front and under.at_zero != 1:
-                    below[:, under.front :].mul_(under.at_zero)
-            group, layer = self._groups[index], layers.layers[index]
-            if isinstance(self.optimizer, LinBreg):
-                if part.sleepers is None:
-                    part.rows.addmm_(part.xt, d, alpha=-group["lr"])
-                else:
-                    part.dual.addmm_(part.xt, front, alpha=-group["lr"])
-                    above = torch.mm(part.xt, self._parts[index + 1].d)
-                    part.sleeping.addmm_(above, part.sleepers, alpha=-group["lr"] * part.at_zero)
+                torch.mul(part.own, part.scale, out=part.scaled)
+                torch.mm(part.scaled, part.back, out=part.below)
+                self._parts[index - 1].through()
+            if not self._adam:
+                part.step(group["lr"], layers.owed.get(index))
             else:
-                gradient = layers.scratch(*part.rows.shape)
-                if part.sleepers is None:
-                    torch.mm(part.xt, d, out=gradient)
-                else:
-                    torch.mm(part.xt, front, out=gradient[:, : part.front])
-                    above = torch.mm(part.xt, self._parts[index + 1].d)
-                    torch.mm(above.mul_(part.at_zero), part.sleepers, out=gradient[:, part.front :])
                 beta1, beta2 = group["betas"]
                 torch._fused_adam_(
-                    [part.rows], [gradient], [part.moments[0]], [part.moments[1]], [], [self._count],
+                    [part.rows], [part.gradient()], part.moments[:1], part.moments[1:], [], [self._count],
                     lr=group["lr"], beta1=beta1, beta2=beta2, weight_decay=0.0, eps=group["eps"],
                     amsgrad=False, maximize=False,
                 )  # fmt: skip
-            if layer.searched:
+            if layers.layers[index].searched:
                 layers.measure(index)
-            if below is not None:
-                d = below
 
     def _settle(self) -> None:
         """After the duals, or a λ, have changed: the new scales, and who is in front."""
         self._held.rescale(self._groups[0]["delta"])
-        if self._held.gather() and self._parts:
-            self._divide(len(self._parts[0].x))
+        changed = self._held.gather()
+        if changed and self._parts:
+            near = {index + step for index in changed for step in (-1, 0, 1, 2)}
+            self._divide(len(self._parts[0].x), near)
 
-    def _divide(self, batch: int) -> None:
-        """Cut the layers into the blocks that a step takes, after a front has moved."""
+    def _divide(self, batch: int, anew: Container[int] | None = None) -> None:
+        """Cut the layers into the blocks that a step takes; only those `anew` whose fronts, or neighbours', moved."""
         layers, before = self._held, self._parts
-        self._parts = parts = [Blocks(layers, index) for index in range(len(self._nodes))]
-        for index, part in enumerate(parts):
-            shape = batch, len(part.rows)
-            part.take(before[index].x if before and before[index].x.shape == shape else part.rows.new_ones(shape))
-            if index:
-                under = parts[index - 1]
-                under.activate(self._nodes[index - 1].activation, part)
-                under.look_ahead(part, batch)
-                part.back = part.outgoing(1)[:, : under.front if under.sleepers is not None else None]
+        kept = before if before and len(before[0].x) == batch else [None] * len(self._nodes)
+        self._parts = parts = [
+            part if part is not None and anew is not None and index not in anew else Blocks(layers, index, part, batch)
+            for index, part in enumerate(kept)
+        ]
+        for index, (under, part) in enumerate(pairwise(parts)):
+            if under is not kept[index] or part is not kept[index + 1]:
+                part.read(under, self._nodes[index].activation)
+                under.look_ahead(part, lazy=not self._adam)
+                part.pass_to(under)
+        if not self._adam:
+            layers.owe({index: part.shape_owed for index, part in enumerate(parts) if part.sleepers is not None})
 
     # What is asked between steps
 
@@ -165,6 +154,7 @@ class CompactMlp(Stepper):
         """‖v_g‖/√n_g of the groups of each searched layer, in the order in which they stand."""
         if self._layers is None:
             return super().scores()
+        self._layers.pay_all()
         norms = self._layers.squares.sqrt()
         return [
             self._layers.of(norms, index) / math.sqrt(1 + layer.inputs)
@@ -177,8 +167,8 @@ class CompactMlp(Stepper):
         if self._layers is None:
             super().apply_prox()
             return
-        self._threshold()
         with torch.no_grad():
+            self._threshold()
             self._settle()
 
     def model(self) -> torch.nn.Module:
@@ -228,7 +218,7 @@ class CompactMlp(Stepper):
     def _take(self) -> None:
         """Take the state over from `network` and the optimiser, which then have none of it."""
         group = self._groups[0]
-        adam = isinstance(self.optimizer, AdaBreg)
+        adam = self._adam
         betas: tuple[float, ...] = group["betas"] if adam else ()
         taken = []
         for node in self._nodes:
@@ -240,6 +230,7 @@ class CompactMlp(Stepper):
             taken.append(Layer(dual, tuple(moments), node.searched, front=node.width))
             for param in self._params(node):
                 param.grad, param.data = None, param.new_empty(0)
+        self._lams = []
         self._layers = layers = Layers(taken, int(decay_steps(betas)) if adam else 0, betas)
         if adam:  # who still moves the layer above stays in front
             for index in range(len(taken) - 1):
@@ -257,6 +248,7 @@ class CompactMlp(Stepper):
             return
         assert isinstance(self.optimizer, BregmanOptimizer)
         layers, self._layers, self._parts = self._layers, None, []
+        layers.pay_all()
         layers.catch_up()
         stand = [layers.of(layers.places, index).argsort() for index in range(len(self._nodes))]
         names = ("dual", "exp_avg", "exp_avg_sq")
@@ -278,8 +270,16 @@ class CompactMlp(Stepper):
         rows = self.network.rows(node)
         return [rows["weight"], rows["bias"]]
 
+    def _regularizers(self) -> list[GroupL1]:
+        return [group["regularizer"] for group in self._groups if group["regularizer"] is not None]
+
     def _threshold(self) -> None:
-        layers = self._held
+        """Take thresholds from the regularisers, where a λ is not what it was."""
+        layers, before = self._held, self._lams
+        self._lams = [regularizer.lam for regularizer in self._regularizers()]
+        if self._lams == before:
+            return
+        layers.pay_all()
         for index, (layer, group) in enumerate(zip(layers.layers, self._groups, strict=True)):
             if layer.searched:
                 layers.of(layers.thresholds, index).fill_(group["regularizer"].lam * math.sqrt(1 + layer.inputs))
@@ -289,8 +289,8 @@ class CompactMlp(Stepper):
         if self._layers is None:
             return super().state()
         tensors, values = self._layers.state()
-        lams = [group["regularizer"].lam for group in self._groups if group["regularizer"] is not None]
-        return {**tensors, "count": self._count}, {"kind": self.kind, "lams": lams, **values}
+        lams = [regularizer.lam for regularizer in self._regularizers()]
+        return {**tensors, "count": self._count}, {"kind": self.kind, "lams": lams, "applied": self._lams, **values}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Go on from what `state` gave, exactly."""
@@ -298,17 +298,14 @@ class CompactMlp(Stepper):
             self.write_back()
             super().restore(tensors, values)
             return
-        for group, lam in zip(
-            (group for group in self._groups if group["regularizer"] is not None), values["lams"], strict=True
-        ):
-            group["regularizer"].lam = lam
         if self._layers is None:
             self._take()
-        self._parts = []
+        self._parts, self._lams = [], values["applied"]
         self._held.load(tensors, values)
         self._count.copy_(tensors["count"])
-        self._threshold()
         self._held.rescale(self._groups[0]["delta"])
+        for regularizer, lam in zip(self._regularizers(), values["lams"], strict=True):
+            regularizer.lam = lam
 
 
 def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:

@@ -11,9 +11,11 @@ from torch import Tensor
 CHUNK = 8
 """Neurons by which a front grows, so that it does not change its size with every one that wakes."""
 TIDY_EVERY = 100  # steps
+NEARLY = 1 - 1e-4
+"""Of the way to its threshold; what a sleeper is owed is paid before it can have gone so far."""
 
 
-_KEPT = ("squares", "behind", "awake", "left", "places")
+_KEPT = ("squares", "behind", "thresholds", "awake", "left", "places")
 
 
 @dataclass
@@ -61,6 +63,8 @@ class Layers:
         self.outside = torch.zeros_like(self.squares)  # 1 where a neuron is not in front
         self.awake = torch.full((total,), -1 - warm, dtype=torch.int64, device=like.device)  # when it was active last
         self.left = torch.full_like(self.awake, -1)  # when it left the front; -1 where it is there, or never was
+        self.owed: dict[int, Tensor] = {}
+        self._slack: dict[int, tuple[Tensor, float]] = {}
         self._room = like.new_empty(max(layer.dual.numel() for layer in layers))
         self.places = torch.cat([torch.arange(width, device=like.device) for width in widths])  # its own index
 
@@ -83,12 +87,69 @@ class Layers:
             self.awake.masked_fill_(self.scales > 0, self.time)
 
     def measure(self, index: int) -> None:
-        """Compute the norms of a layer's neurons; those of rows that do not move are known."""
-        dual, squares, ahead = self.layers[index].dual, self.of(self.squares, index), self.ahead(index)
-        rows = dual[:ahead]
-        torch.sum(torch.mul(rows, rows, out=self.scratch(ahead, rows.shape[1])), 0, out=squares)
+        """Compute the norms of a layer's neurons; the part from rows that do not move is known.
+
+        Of sleepers that are owed it stays what it was, until it might be that one of them is awake.
+        """
+        if index not in self.owed:
+            self._measure(index, 0)
+            return
+        self._measure(index, 0, self.layers[index].front)
+        if self._owes_much(index):
+            self.pay(index)
+
+    def _measure(self, index: int, start: int, end: int | None = None) -> None:
+        dual, squares, ahead = self.layers[index].dual, self.of(self.squares, index)[start:end], self.ahead(index)
+        rows = dual[:ahead, start:end]
+        torch.sum(torch.mul(rows, rows, out=self.scratch(*rows.shape)), 0, out=squares)
         if ahead < len(dual):
-            squares.add_(self.of(self.behind, index))
+            squares.add_(self.of(self.behind, index)[start:end])
+
+    # What sleepers are owed. Their outgoing weights U do not move while they sleep, so gradient steps on their duals,
+    # all of the form (thin factor)·Uᵀ, add up in the thin factor; the product is taken when it matters.
+
+    def owe(self, shapes: Mapping[int, tuple[int, int]]) -> None:
+        """Keep count for these layers, of thin factors of these shapes; pay the others."""
+        for index in list(self.owed):
+            if index not in shapes:
+                self.pay(index)
+                del self.owed[index]
+        for index, shape in shapes.items():
+            if index not in self.owed:
+                self.owed[index] = self.squares.new_zeros(shape)
+
+    def pay(self, index: int) -> None:
+        """Bring the duals of a layer's sleepers to the present, and measure them."""
+        if (owed := self.owed.get(index)) is not None:
+            layer = self.layers[index]
+            layer.dual[: len(owed), layer.front :].addmm_(owed, self._outgoing(index).t(), alpha=-1)
+            owed.zero_()
+            self._measure(index, layer.front)
+            self._slack.pop(index, None)
+
+    def pay_all(self) -> None:
+        """Bring all duals to the present."""
+        for index in self.owed:
+            self.pay(index)
+
+    def _outgoing(self, index: int) -> Tensor:
+        """(sleepers, neurons in front above): U."""
+        return self.layers[index + 1].dual[1 + self.layers[index].front :, : self.layers[index + 1].front]
+
+    def _owes_much(self, index: int) -> bool:
+        """Whether a sleeper might be awake: ‖v‖ + ‖A·u‖ above its threshold, A what is owed and u a row of U."""
+        owed, outgoing = self.owed[index], self._outgoing(index)
+        if index not in self._slack:
+            start = self.layers[index].front
+            norms = self.of(self.squares, index)[start:].sqrt()
+            slack = (self.of(self.thresholds, index)[start:] - norms).mul_(NEARLY).clamp_(min=0).square_()
+            sizes = (outgoing * outgoing).sum(1).clamp_(min=torch.finfo(torch.float32).tiny)
+            self._slack[index] = slack, float((slack / sizes).min())
+        slack, least = self._slack[index]
+        if float(torch.dot(owed.view(-1), owed.view(-1))) <= least:  # ‖A·u‖ ≤ ‖A‖‖u‖
+            return False
+        moved = torch.mm(outgoing, torch.mm(owed.t(), owed)).mul_(outgoing).sum(1)
+        return bool((moved > slack).any())
 
     def measure_behind(self, index: int) -> None:
         """Compute the part of the norms that rows behind the front make."""
@@ -138,6 +199,7 @@ class Layers:
         woken = (scales[front:] > 0).nonzero()[:, 0] + front
         if len(woken) == 0:
             return False
+        self._pay_around(index)
         free = away.nonzero()[: len(woken), 0]
         if len(free) == len(woken):
             targets = free
@@ -168,12 +230,19 @@ class Layers:
         front = min(layer.width, math.ceil(max(kept, 1) / CHUNK) * CHUNK)
         if front >= layer.front:
             return False
+        self._pay_around(index)
         late = (~away[front:]).nonzero()[:, 0] + front
         self._exchange(index, late, away[:front].nonzero()[: len(late), 0])
         if self.warm:
             self.of(self.left, index)[front : layer.front] = self.time
         layer.front = front
         return True
+
+    def _pay_around(self, index: int) -> None:
+        """Before the front of a layer changes: what is owed there, below and above, has its form."""
+        for near in (index - 1, index, index + 1):
+            self.pay(near)
+            self.owed.pop(near, None)
 
     def _exchange(self, index: int, these: Tensor, those: Tensor) -> None:
         """Let neurons change places, one by one."""
@@ -210,7 +279,8 @@ class Layers:
         tensors = {name: getattr(self, name) for name in _KEPT}
         for index, layer in enumerate(self.layers):
             tensors |= {f"{index}.{k}": tensor for k, tensor in enumerate(layer.tensors())}
-        return tensors, {"time": self.time, "fronts": [layer.front for layer in self.layers]}
+        tensors |= {f"owed.{index}": owed for index, owed in self.owed.items()}
+        return tensors, {"time": self.time, "fronts": [layer.front for layer in self.layers], "owing": [*self.owed]}
 
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Be what gave this `state`."""
@@ -222,6 +292,8 @@ class Layers:
                 tensor.copy_(tensors[f"{index}.{k}"])
             layer.front = front
             self._mark(index)
+        self.owed = {index: tensors[f"owed.{index}"].clone() for index in values["owing"]}
+        self._slack = {}
 
 
 def decay_steps(betas: Sequence[float]) -> float:
