@@ -312,10 +312,12 @@ def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
     """Whether `CompactMlp` can do the steps: a rule of what is asked, that gives the same answer at any time.
 
     It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg without
-    momentum or AdaBreg, without weight decay: those move what is behind the front.
+    momentum or AdaBreg, without weight decay: those move what is behind the front. On the CPU: elsewhere a step waits
+    for the many small products, and nobody has measured whether it is faster.
     """
     graph = network.graph
     layers = list(graph.layers())
+    like = next(network.parameters())
     if not isinstance(optimizer, LinBreg | AdaBreg) or not _is_chain(graph):
         return False
     sets = len(graph.index_sets())
@@ -330,7 +332,8 @@ def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
         )
         and all(group.get("momentum", 0) == 0 for group in optimizer.param_groups)
         and all(decay_steps(group.get("betas", (0.0, 0.5))) <= LONGEST for group in optimizer.param_groups)
-        and next(network.parameters()).dtype in (torch.float32, torch.float64)
+        and like.dtype in (torch.float32, torch.float64)
+        and like.device.type == "cpu"
     )
 
 

@@ -54,6 +54,8 @@ class Blocks:
 
     x: Tensor
     """(batch, ahead): ones, and what comes from below."""
+    thin: Tensor
+    """(ahead, front + front above): the gradient of those in front, and the thin factor of the sleepers'."""
     sigma: Function
     slope: Function
     z: Tensor
@@ -96,9 +98,12 @@ class Blocks:
         batch, ahead = self.x.shape
         asleep, wide = self.width - self.front, above.front
         thin = ahead * wide * (batch + (asleep // 2 if lazy else asleep)) < batch * asleep * (ahead + wide)
-        self.sleepers = above.outgoing(1 + self.front) if asleep and thin else None
+        self.sleepers = above.outgoing(1 + self.front).contiguous() if asleep and thin else None
         self.slopes = self.x.new_empty(batch, self.width if self.sleepers is None else self.front + wide)
         self.own, self.rest = self.slopes[:, : self.front], self.slopes[:, self.front :]
+        if self.sleepers is not None:
+            self.thin = self.x.new_empty(ahead, self.front + wide)
+            self.thin_own, self.thin_rest = self.thin[:, : self.front], self.thin[:, self.front :]
 
     def pass_to(self, under: "Blocks") -> None:
         """Know where the layer below wants its gradient."""
@@ -130,10 +135,10 @@ class Blocks:
         """The gradient of θ, (ahead, width), in memory that is used again."""
         if self.sleepers is None:
             return torch.mm(self.xt, self.slopes, out=self.room)
-        thin = torch.mm(self.xt, self.slopes)
-        self.room_own.copy_(thin[:, : self.front])
-        factor = thin[:, self.front :]
-        torch.addmm(self.room_sleeping, factor, self.sleepers, beta=0, alpha=self.at_zero, out=self.room_sleeping)
+        torch.mm(self.xt, self.slopes, out=self.thin)
+        self.room_own.copy_(self.thin_own)
+        rest = self.room_sleeping
+        torch.addmm(rest, self.thin_rest, self.sleepers, beta=0, alpha=self.at_zero, out=rest)
         return self.room
 
     def step(self, lr: float, owed: Tensor | None) -> None:
@@ -141,6 +146,6 @@ class Blocks:
         if owed is None:
             self.rows.addmm_(self.xt, self.slopes, alpha=-lr)
             return
-        thin = torch.mm(self.xt, self.slopes)
-        self.dual.add_(thin[:, : self.front], alpha=-lr)
-        owed.add_(thin[:, self.front :], alpha=lr * self.at_zero)
+        torch.mm(self.xt, self.slopes, out=self.thin)
+        self.dual.add_(self.thin_own, alpha=-lr)
+        owed.add_(self.thin_rest, alpha=lr * self.at_zero)

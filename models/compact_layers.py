@@ -65,6 +65,7 @@ class Layers:
         self.left = torch.full_like(self.awake, -1)  # when it left the front; -1 where it is there, or never was
         self.owed: dict[int, Tensor] = {}
         self._slack: dict[int, tuple[Tensor, float]] = {}
+        self._views: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None]] = {}
         self._room = like.new_empty(max(layer.dual.numel() for layer in layers))
         self.places = torch.cat([torch.arange(width, device=like.device) for width in widths])  # its own index
 
@@ -91,19 +92,23 @@ class Layers:
 
         Of sleepers that are owed it stays what it was, until it might be that one of them is awake.
         """
-        if index not in self.owed:
-            self._measure(index, 0)
-            return
-        self._measure(index, 0, self.layers[index].front)
-        if self._owes_much(index):
+        views = self._views.get(index)
+        if views is None:
+            views = self._views[index] = self._cut(index, 0, self.layers[index].front if index in self.owed else None)
+        _measure(*views)
+        if index in self.owed and self._owes_much(index):
             self.pay(index)
 
-    def _measure(self, index: int, start: int, end: int | None = None) -> None:
-        dual, squares, ahead = self.layers[index].dual, self.of(self.squares, index)[start:end], self.ahead(index)
-        rows = dual[:ahead, start:end]
-        torch.sum(torch.mul(rows, rows, out=self.scratch(*rows.shape)), 0, out=squares)
-        if ahead < len(dual):
-            squares.add_(self.of(self.behind, index)[start:end])
+    def _cut(self, index: int, start: int, end: int | None) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """What `_measure` takes for these neurons of a layer."""
+        dual, ahead = self.layers[index].dual, self.ahead(index)
+        rows, behind = dual[:ahead, start:end], self.of(self.behind, index)[start:end]
+        return (
+            rows,
+            self.scratch(*rows.shape),
+            self.of(self.squares, index)[start:end],
+            behind if ahead < len(dual) else None,
+        )
 
     # What sleepers are owed. Their outgoing weights U do not move while they sleep, so gradient steps on their duals,
     # all of the form (thin factor)·Uᵀ, add up in the thin factor; the product is taken when it matters.
@@ -117,6 +122,7 @@ class Layers:
         for index, shape in shapes.items():
             if index not in self.owed:
                 self.owed[index] = self.squares.new_zeros(shape)
+        self._views = {}
 
     def pay(self, index: int) -> None:
         """Bring the duals of a layer's sleepers to the present, and measure them."""
@@ -124,7 +130,7 @@ class Layers:
             layer = self.layers[index]
             layer.dual[: len(owed), layer.front :].addmm_(owed, self._outgoing(index).t(), alpha=-1)
             owed.zero_()
-            self._measure(index, layer.front)
+            _measure(*self._cut(index, layer.front, None))
             self._slack.pop(index, None)
 
     def pay_all(self) -> None:
@@ -182,6 +188,8 @@ class Layers:
         self._refresh(set(range(len(self.layers))))
 
     def _refresh(self, changed: set[int]) -> None:
+        if changed:
+            self._views = {}
         for index in changed:
             self._mark(index)
             if index + 1 < len(self.layers) and self.layers[index + 1].searched:
@@ -293,7 +301,14 @@ class Layers:
             layer.front = front
             self._mark(index)
         self.owed = {index: tensors[f"owed.{index}"].clone() for index in values["owing"]}
-        self._slack = {}
+        self._slack, self._views = {}, {}
+
+
+def _measure(rows: Tensor, room: Tensor, squares: Tensor, behind: Tensor | None) -> None:
+    torch.mul(rows, rows, out=room)
+    torch.sum(room, 0, out=squares)
+    if behind is not None:
+        squares.add_(behind)
 
 
 def decay_steps(betas: Sequence[float]) -> float:
