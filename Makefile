@@ -41,9 +41,10 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Long; resumable; writes bench/results/. Not part of the tests.
+# What compact steps take, against plain ones: tables in bench/results/, and one line of JSON. Not part of the tests.
+# BENCH="--only mlp" is one part of it. The hour-glasses: python -m bench.autoencoders
 bench: $(STAMP)
-	$(BIN)/python -m bench.autoencoders
+	$(BIN)/python -m bench.compact $(BENCH)
 
 # Hours; resumable. Runs what docs/results.md has no record of, and writes its tables and pictures anew.
 # DATA names the folder of MNIST and Fashion-MNIST; THREADS those of each of JOBS processes.

@@ -63,6 +63,21 @@ def rivals(records: list[Record], path: Path) -> None:
     _save(figure, path)
 
 
+def growth(records: list[Record], path: Path) -> None:
+    """Time of a step by the width: compact steps at the same number of active neurons, and plain ones."""
+    figure, axes = plt.subplots(figsize=(4.5, 3), layout="constrained")
+    for color, optimizer in zip(("tab:blue", "tab:orange"), ("LinBreg", "AdaBreg"), strict=True):
+        for style, steps in (("-", "compact"), (":", "plain")):
+            points = [(r["width"], r["ms"][steps]) for r in records if r["optimizer"] == optimizer and steps in r["ms"]]
+            axes.plot(*zip(*points, strict=True), style, marker="o", color=color, label=f"{optimizer}, {steps}")
+    axes.set(xlabel="width of the hidden layers", ylabel="ms a step", xlim=(0, None), ylim=(0, None))
+    axes.set_title("six layers, 40 active neurons in each", fontsize=9)
+    axes.set_ylim(0, 2 * max(r["ms"]["compact"] for r in records))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=7)
+    _save(figure, path)
+
+
 def _figure(panels: int, width: float = 3.0) -> tuple[Any, list[Axes]]:
     figure, row = plt.subplots(1, panels, figsize=(width * panels, 3), sharey=True, layout="constrained")
     for axes in row:
