@@ -32,7 +32,7 @@ ASKED: dict[str, Any] = {
 }  # fmt: skip
 METHODS: dict[str, dict[str, Any]] = {
     "AdaBreg": {"optimizer": "adabreg", "lam": 0.04},
-    "LinBreg": {"optimizer": "linbreg", "lam": 0.1, "lr": 0.1, "momentum": 0.0},
+    "LinBreg": {"optimizer": "linbreg", "lam": 0.01, "lr": 10.0, "momentum": 0.0},
 }
 
 

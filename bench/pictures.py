@@ -70,9 +70,11 @@ def growth(records: list[Record], path: Path) -> None:
         for style, steps in (("-", "compact"), (":", "plain")):
             points = [(r["width"], r["ms"][steps]) for r in records if r["optimizer"] == optimizer and steps in r["ms"]]
             axes.plot(*zip(*points, strict=True), style, marker="o", color=color, label=f"{optimizer}, {steps}")
-    axes.set(xlabel="width of the hidden layers", ylabel="ms a step", xlim=(0, None), ylim=(0, None))
+    axes.set(xlabel="width of the hidden layers", ylabel="ms a step", xscale="log", yscale="log")
+    axes.set_xticks(sorted({r["width"] for r in records}), [str(w) for w in sorted({r["width"] for r in records})])
+    axes.minorticks_off()
+    axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.set_title("six layers, 40 active neurons in each", fontsize=9)
-    axes.set_ylim(0, 2 * max(r["ms"]["compact"] for r in records))
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=7)
     _save(figure, path)

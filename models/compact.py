@@ -37,6 +37,7 @@ class CompactMlp(Stepper):
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         super().__init__(network, optimizer)
         self._layers: Layers | None = None
+        self._small: Network | None = None  # what it shrinks to, until the next step
         self._parts: list[Blocks] = []
         self._lams: list[float] = []
         graph = network.graph
@@ -118,6 +119,7 @@ class CompactMlp(Stepper):
 
     def _settle(self) -> None:
         """After the duals, or a λ, have changed: the new scales, and who is in front."""
+        self._small = None
         self._held.rescale(self._groups[0]["delta"])
         changed = self._held.gather()
         if changed and self._parts:
@@ -186,6 +188,8 @@ class CompactMlp(Stepper):
         """The network without its sleeping neurons; raises LayerDied as `models.shrink` does."""
         if self._layers is None:
             return super().shrunk()
+        if self._small is not None:
+            return self._small
         layers = self._layers
         stand, masks = list[Tensor](), dict[str, Tensor]()
         for index, node in enumerate(self._nodes):
@@ -205,7 +209,8 @@ class CompactMlp(Stepper):
                 mask = masks[node.sources[0]]
                 constant = torch.zeros(len(mask), dtype=torch.float64)
                 small.places[node.name] = place(None, mask, constant, layers.squares.dtype)
-        return small.cpu()
+        self._small = small.cpu()
+        return self._small
 
     # To and from the plain form
 
@@ -300,7 +305,7 @@ class CompactMlp(Stepper):
             return
         if self._layers is None:
             self._take()
-        self._parts, self._lams = [], values["applied"]
+        self._parts, self._lams, self._small = [], values["applied"], None
         self._held.load(tensors, values)
         self._count.copy_(tensors["count"])
         self._held.rescale(self._groups[0]["delta"])
