@@ -137,8 +137,9 @@ def test_taken_up_from_its_state_it_goes_on_bit_by_bit(optimizer, dtype):
     lams = {60: 0.2, 110: 0.03}
     straight, again = (begun(CompactMlp, optimizer, dtype=dtype, group_head=True) for _ in range(2))
     for step, _ in train(straight, 140, lams=lams):
-        if step in (1, 75, 118):
+        if step in (20, 75, 118):
             tensors, values = straight.state()
+            assert step != 20 or bool(values["owing"]) == (optimizer == "linbreg"), "sleepers are owed their steps"
             kept = {name: tensor.clone() for name, tensor in tensors.items()}
             again.restore(kept, values)
             assert values["kind"] == "compact"
@@ -178,6 +179,31 @@ def test_a_layer_that_has_died_is_said_and_can_still_be_run():
     with pytest.raises(LayerDied, match="hidden"):
         compact.shrunk()
     assert torch.isfinite(compact.model()(torch.randn(4, 2, 3, 2, dtype=torch.float64))).all()
+
+
+def test_sleepers_that_are_owed_their_steps_wake_when_the_plain_ones_do():
+    """With steps so small that nobody is paid for long; and a λ that is changed by hand, without a word."""
+    plain, compact = (begun(kind, "linbreg", widths=(60, 50), lam=0.1) for kind in (Stepper, CompactMlp))
+    longest = waited = woken = 0
+    before = masks(plain)
+    for step, (x, y) in enumerate(batches(400, 1), start=1):
+        for stepper in (plain, compact):
+            stepper.optimizer.param_groups[0]["lr"] = 0.02
+            stepper.optimizer.param_groups[1]["lr"] = 0.05
+            for group in stepper.optimizer.param_groups[:2]:
+                group["regularizer"].lam = 0.1 if step < 200 else 0.05
+            stepper.step(x, lambda output, y=y: (output - y).square().mean())
+        now = masks(plain)
+        assert now == masks(compact), f"after step {step}"
+        woken += sum(b and not a for k in now for a, b in zip(before[k], now[k], strict=True))
+        before = now
+        owes = any(bool(owed.any()) for owed in compact._layers.owed.values())
+        waited = waited + 1 if owes else 0
+        longest = max(longest, waited)
+    assert longest > 20
+    assert woken > 5
+    compact.write_back()
+    assert farthest(plain, compact) <= 1e-9
 
 
 def test_a_loss_that_is_not_finite_moves_nothing():
