@@ -94,8 +94,8 @@ def searches(given: argparse.Namespace) -> tuple[Record, str]:
             print(*rows[-1], flush=True)
         print(method, record[method], flush=True)
     head = ["optimiser", "steps", "CPU, s", "wall, s", "widths", "training loss", "parameters in use in the last epoch"]
-    least = min(value["plain_over_compact"] for value in record.values())
-    return {"plain_over_compact": least, "data": given.data, "epochs": given.epochs, **record}, table(head, rows)
+    told = next(iter(record.values()))["plain_over_compact"]
+    return {"plain_over_compact": told, "data": given.data, "epochs": given.epochs, **record}, table(head, rows)
 
 
 PARTS: Final[dict[str, Callable[[argparse.Namespace], tuple[Record, str]]]] = {
@@ -111,7 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", choices=PARTS, help="one part alone")
     parser.add_argument("--rounds", type=int, help="of interleaved steps; by the share that is active where not given")
-    parser.add_argument("--epochs", type=int, default=20, help="of the whole search")
+    parser.add_argument("--epochs", type=int, default=12, help="of the whole search")
     parser.add_argument("--data", default="mnist-5k", help="of the whole search")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     given = parser.parse_args()

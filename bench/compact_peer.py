@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--data", default="mnist-5k")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    samples, spec = load(given.data), asked("AdaBreg", given.data, given.epochs)
+    samples, spec = load(given.data), asked("AdaBreg, ours", given.data, given.epochs)
     graph = spec.superstructure.graph(samples.shape.shape, samples.shape.shape)
     training = searching(
         "search", graph, spec, objective(spec.task), samples,

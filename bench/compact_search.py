@@ -30,8 +30,9 @@ ASKED: dict[str, Any] = {
     "superstructure": {"kind": "mlp", "widths": [784] * 5, "group_head": True},
     "task": {"kind": "denoise", "sigma": 0.2}, "finetune": {"epochs": 0}, "compare": [], "seed": 1,
 }  # fmt: skip
-METHODS: dict[str, dict[str, Any]] = {
-    "AdaBreg": {"optimizer": "adabreg", "lam": 0.04},
+METHODS: dict[str, dict[str, Any]] = {  # the first is the one whose ratio is told by itself
+    "AdaBreg, published": {"optimizer": "adabreg", "lam": 0.07, "density": 0.01, "init_scale": 5.0},
+    "AdaBreg, ours": {"optimizer": "adabreg", "lam": 0.04},
     "LinBreg": {"optimizer": "linbreg", "lam": 0.01, "lr": 10.0, "momentum": 0.0},
 }
 

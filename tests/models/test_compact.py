@@ -201,7 +201,7 @@ def test_sleepers_that_are_owed_their_steps_wake_when_the_plain_ones_do():
         waited = waited + 1 if owes else 0
         longest = max(longest, waited)
     assert longest > 20
-    assert woken > 5
+    assert woken >= 3
     compact.write_back()
     assert farthest(plain, compact) <= 1e-9
 
