@@ -217,15 +217,17 @@ def _screenshots(browser: Browser, url: str) -> None:
 
 
 def _shrink(file: Path) -> None:
-    """With 64 colours, and smaller where that is still too much."""
+    """With as many colours as there is room for, and smaller where that is not enough."""
     from PIL import Image
 
     picture = Image.open(file).convert("RGB")
     for share in (1.0, 0.8, 0.65, 0.5):
         size = round(picture.width * share), round(picture.height * share)
-        picture.resize(size, Image.Resampling.LANCZOS).quantize(64).save(file, optimize=True)
-        if file.stat().st_size <= MOST:
-            return
+        resized = picture if share == 1 else picture.resize(size, Image.Resampling.LANCZOS)
+        for colours in (256, 160):
+            resized.quantize(colours, dither=Image.Dither.NONE).save(file, optimize=True)
+            if file.stat().st_size <= MOST:
+                return
     raise SystemExit(f"{file} is larger than {MOST:,} bytes")
 
 

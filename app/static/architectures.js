@@ -81,7 +81,7 @@ class Architectures extends Element {
       title: chosen,
       picture: html`<b-scatter .points=${points} .chosen=${this.picked} label="Size against validation loss" yName="validation loss"
         @pick=${(event) => { this.picked = event.detail; this.requestUpdate(); }}></b-scatter>${legend(kinds.map(([, one]) => one))}`,
-      caption: `${shown.length} networks; the lowest loss is ${loss(lowest.loss)} with ${count(lowest.parameters)} parameters (${lowest.candidate}).${this.more ? ` The newest ${MOST} of all.` : ''}`,
+      caption: `${shown.length === 1 ? 'One network' : `${shown.length} networks`}; the lowest loss is ${loss(lowest.loss)} with ${count(lowest.parameters)} parameters (${lowest.candidate}).${this.more ? ` The newest ${MOST} of all.` : ''}`,
       table: () => html`<table><thead><tr>${['Network', 'Parameters', 'Loss', 'Shape', 'Widths', 'Search'].map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
         <tbody>${shown.map((one) => html`<tr><th scope="row">${one.candidate}${one.won ? ' (won)' : ''}</th><td class="number">${count(one.parameters)}</td><td class="number">${loss(one.loss)}</td>
           <td>${one.shape}</td><td>${one.widths.join(', ')}</td><td><a href="/searches/${one.search_id}">…${one.search_id.slice(-6)}</a></td></tr>`)}</tbody></table>`,

@@ -8,7 +8,7 @@ export const count = (value) => (value == null ? '–' : whole.format(value));
 export function short(value) {
   if (value == null) return '–';
   for (const [unit, size] of [['G', 1e9], ['M', 1e6], ['k', 1e3]]) {
-    if (value >= size) return (value / size).toPrecision(3).replace(/\.?0+$/, '') + unit;
+    if (value >= size) return `${Number((value / size).toPrecision(3))}${unit}`;
   }
   return String(value);
 }
@@ -20,7 +20,7 @@ export function loss(value) {
 
 export function bytes(value) {
   for (const [unit, size] of [['GiB', 2 ** 30], ['MiB', 2 ** 20], ['KiB', 2 ** 10]]) {
-    if (value >= size) return `${(value / size).toPrecision(3).replace(/\.0+$/, '')} ${unit}`;
+    if (value >= size) return `${Number((value / size).toPrecision(3))} ${unit}`;
   }
   return `${value} bytes`;
 }

@@ -65,7 +65,7 @@ class Glass extends Sized {
     if (!this.layers?.length || !this.room) return nothing;
     const plan = (this.plan = layout(this.layers, this.graph, this.room, this.tallest, this.zoom));
     const chain = plan.rows === 1;
-    const numbers = Math.ceil(30 / plan.step);
+    const numbers = Math.ceil(25 / plan.step);
     const names = Math.ceil(62 / plan.step);
     return html`<svg class="glass ${this.second ? 'second' : ''}" viewBox="0 0 ${plan.room} ${plan.height}" role="img"
         aria-label=${this.label ?? 'Hour-glass'}>

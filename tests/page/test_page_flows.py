@@ -193,7 +193,7 @@ def test_two_searches_are_compared_on_one_slider(page, site):
 def test_architectures_and_filters(page, site):
     page.goto(site.url("/architectures"))
     page.get_by_label("Task and data").select_option("denoise on digits")
-    expect(page.locator("b-architectures figcaption")).to_contain_text("networks; the lowest loss is")
+    expect(page.locator("b-architectures figcaption")).to_contain_text("; the lowest loss is")
     page.locator("b-architectures .pick").last.press("Enter")
     page.get_by_role("link", name="Its search").click()
     expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible()
@@ -259,6 +259,22 @@ def test_the_form_can_draw_all_that_a_search_can_be(page, site):
     )
     assert missing["wrong"] == []
     assert len(missing["odd"]) == 1  # it would say so
+
+
+def test_numbers_are_written_short_and_shares_never_up_to_all(page, site):
+    page.goto(site.url("/new"))
+    written = page.evaluate(
+        """async () => {
+            const { bytes, percent, short, span } = await import('/static/format.js');
+            const sizes = [7, 950, 1000, 1500, 60000, 120000, 271543, 1e6, 12345678].map(short);
+            const shares = [1, 0.9996, 0.5, 0.051].map(percent);
+            return [sizes, [512, 2048, 1024 * 100, 3 * 2 ** 29].map(bytes), shares, [0.2, 75, 600].map(span)];
+        }"""
+    )
+    assert written[0] == ["7", "950", "1k", "1.5k", "60k", "120k", "272k", "1M", "12.3M"]
+    assert written[1] == ["512 bytes", "2 KiB", "100 KiB", "1.5 GiB"]
+    assert written[2] == ["100 %", "99.9 %", "50 %", "5.1 %"]
+    assert written[3] == ["under 1 s", "75 s", "10 min"]
 
 
 def test_a_hostile_name_is_text_everywhere(page, site):
