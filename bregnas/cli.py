@@ -47,6 +47,7 @@ _VERBS = {
     ),
     _HERE: (("demo", demo), ("doctor", doctor), ("login", login)),
 }
+_EVERYWHERE = "--url, --profile, --json and --quiet may stand here too: bregnas --help"
 _TAKES_VALUE = ("--url", "--profile")
 _FLAGS = ("--json", "--quiet")
 
@@ -62,7 +63,7 @@ def build() -> typer.Typer:
     cli.callback(help="Finds small neural networks: name a size, get a trained network of that size.")(_begin)
     for panel, verbs in _VERBS.items():
         for name, verb in verbs:
-            cli.command(name, rich_help_panel=panel)(verb)
+            cli.command(name, rich_help_panel=panel, epilog=_EVERYWHERE)(verb)
     cli.add_typer(data, name="data", rich_help_panel=_SEARCHES)
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         verb = point.load()

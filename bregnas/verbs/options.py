@@ -89,7 +89,7 @@ class Given:
         _option("--residual/--no-residual", "A unet adds a correction to its input: to denoise or deblur.", _ROOM),
     ] = None
     sigma: Annotated[float | None, _option("--sigma", "Noise, in units of the pixel range [0, 1].", _ROOM)] = None
-    factor: Annotated[int | None, _option("--factor", "Of super-resolution.", _ROOM)] = None
+    factor: Annotated[int | None, _option("--factor", "How many times to enlarge: super_resolve.", _ROOM)] = None
     target_params: Annotated[
         Any, _option("--target-params", "At most so many parameters: 300k.", _ASKED, parser=count, metavar="N")
     ] = None
@@ -127,7 +127,7 @@ class Given:
         str | None,
         _option(
             "--from",
-            "A specification in YAML or JSON (- for standard input); options go before it.",
+            "A specification in YAML or JSON (- for standard input); options win over it.",
             _HOW,
             metavar="FILE",
         ),

@@ -19,17 +19,35 @@ Timeout = Annotated[
 ]
 
 
+_WHERE = "Where, and whether to wait"
+
+
 @takes_search
 def search(
     context: typer.Context,
     given: Given,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until it ends, and show how it goes.")] = False,
-    timeout: Timeout = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until it ends, and show how it goes.", rich_help_panel=_WHERE)
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout", min=0, help="With --wait: so many seconds at most.", show_default=False, rich_help_panel=_WHERE
+        ),
+    ] = None,
     is_local: Annotated[
-        bool, typer.Option("--local", help="Run it here and now, without a service; --data may be a file or folder.")
+        bool,
+        typer.Option(
+            "--local",
+            help="Run it here and now, without a service; again, it goes on where it was left.",
+            rich_help_panel=_WHERE,
+        ),
     ] = False,
     folder: Annotated[
-        Path | None, typer.Option("--folder", help="Where --local puts its results.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--folder", help="Where --local puts its results.", show_default="bregnas-search", rich_help_panel=_WHERE
+        ),
     ] = None,
 ) -> None:
     """Search for a network; prints the id of the search, or with --wait what was found.
