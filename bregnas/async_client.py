@@ -223,7 +223,8 @@ class AsyncSearch(documents.SearchDocument):
         """
         with ExitStack() as stack:
             place = fetched(stack, trust)
-            return place.load(await self.download(place.folder, candidate))
+            path = await self.download(place.folder, candidate)
+            return await asyncio.to_thread(place.load, path)
 
 
 class AsyncSearches:
@@ -272,7 +273,9 @@ class AsyncDataSets:
         the classes that `segment` finds. The same content sent again gives the same data set. Raises OSError, and
         ValueError where a folder holds nothing that could be sent.
         """
-        with packing.packed(source, pairs, masks=masks) as (file, name):
+        with ExitStack() as stack:  # packing takes a while, and others may go on meanwhile
+            packed = packing.packed(source, pairs, masks=masks)
+            file, name = await asyncio.to_thread(stack.enter_context, packed)
             return await self._client._run(calls.add_dataset(file, name))
 
     async def get(self, name: str) -> documents.DataSet:
