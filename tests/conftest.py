@@ -5,6 +5,7 @@ for them where its programs are installed. A test marked `trains` spends its tim
 unless `--database` chooses otherwise.
 """
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,9 @@ from .databases import POSTGRES, Databases, Postgresql, Sqlite
 from .faults.cluster import Cluster, programs
 from .page.browser import CHROMIUM
 from .page.browser import MISSING as MISSING_BROWSER
+
+# Before torch is imported: two processes of tests share two cores, and more threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 KINDS = ("sqlite", "postgresql")
 HAVE_POSTGRES = bool(POSTGRES or programs())

@@ -83,6 +83,7 @@ def test_the_events_of_a_search_can_be_watched_from_the_beginning(service, succe
     assert kinds[-1] == "succeeded"
 
 
+@pytest.mark.trains
 def test_the_same_search_gives_the_same_architecture_and_weights(service, succeeded):
     again = service.wait_over(service.post(name="the same")["id"])
     assert again["result"]["widths"] == succeeded["result"]["widths"]
@@ -104,6 +105,7 @@ def test_cancel_ends_the_trainer_within_seconds(service):
     assert not (service.home / "runs" / search["id"]).exists(), "nothing is left on the disk"
 
 
+@pytest.mark.trains
 def test_a_search_whose_network_died_says_what_to_change(service):
     search = service.post(method={"optimizer": "proxsgd", "lam": 50.0})
     over = service.wait_over(search["id"])

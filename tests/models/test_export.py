@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from onnx import load_model_from_string
 from safetensors.torch import load_file, save_file
 
 from models import onnx, source
@@ -67,6 +68,15 @@ def test_onnx_bytes_depend_on_the_network_alone_and_name_no_path():
     assert model == onnx.export(network, {"a": "1", "b": "2"})
     assert str(Path.home()).encode() not in model
     assert b".py" not in model
+
+
+def test_an_onnx_file_needs_no_recent_runtime_and_says_every_shape():
+    model = load_model_from_string(onnx.export(found("published form"), {}))
+    assert (model.ir_version, [(o.domain, o.version) for o in model.opset_import]) == (8, [("", 17)])
+    said = {value.name: value.type.tensor_type.shape.dim for value in (*model.graph.value_info, *model.graph.output)}
+    for node in model.graph.node:
+        assert all(name in said for name in node.output), node.name
+    assert [dim.dim_param or dim.dim_value for dim in said["output"]] == ["batch", 1, 3, 4]
 
 
 @pytest.mark.parametrize("kind", KINDS)
