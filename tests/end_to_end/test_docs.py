@@ -127,5 +127,4 @@ def test_the_index_names_every_page():
     assert [name for name in pages if f"]({name})" not in index] == []
     for path in DOCS.rglob("*.md"):
         for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
-            drawn = link.startswith("pictures/page/")  # screenshots, which the pages' own tests look after
-            assert drawn or (path.parent / link).exists(), f"{path}: {link}"
+            assert (path.parent / link).exists(), f"{path}: {link}"
