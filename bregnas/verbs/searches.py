@@ -100,6 +100,8 @@ def list_(
 ) -> None:
     """List searches, newest first."""
     mine = session(context)
+    if wrong := [pair for pair in metadata or () if "=" not in pair]:
+        raise Usage(f"--metadata {wrong[0]}: write it like --metadata project=demo")
     pairs = dict(pair.partition("=")[::2] for pair in metadata or ())
     with mine.client() as client:
         found = list(client.searches.list(status=status, metadata=pairs, most=most))

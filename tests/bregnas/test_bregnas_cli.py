@@ -57,6 +57,7 @@ MLP = ("search", "--data", "digits", "--net", "mlp", "--widths", "48,40", "--tas
         (("search", "--data", "./nowhere", *MLP[3:]), 2, "nowhere is not there"),
         (("search", "--from", "nowhere.yaml"), 2, "nowhere.yaml: it cannot be read"),
         (("show", "srch_1"), 2, "that is no id"),
+        (("list", "--metadata", "project"), 2, "write it like --metadata project=demo"),
         (("show", "srch_" + "0" * 12 + "7000" + "8" + "0" * 15), 2, "srch_000000000000"),
         (("run", "nowhere.zip", "x.png"), 2, "nowhere.zip cannot be read as a bundle"),
         (("list", "--url", "http://127.0.0.1:9"), 1, "is it running?"),
