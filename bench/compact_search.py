@@ -33,7 +33,7 @@ ASKED: dict[str, Any] = {
 METHODS: dict[str, dict[str, Any]] = {  # the first is the one whose ratio is told by itself
     "AdaBreg, published": {"optimizer": "adabreg", "lam": 0.07, "density": 0.01, "init_scale": 5.0},
     "AdaBreg, ours": {"optimizer": "adabreg", "lam": 0.04},
-    "LinBreg": {"optimizer": "linbreg", "lam": 0.01, "lr": 10.0, "momentum": 0.0},
+    "LinBreg": {"optimizer": "linbreg", "lam": 0.01, "lr": 3.0, "momentum": 0.0},
 }
 
 

@@ -40,8 +40,7 @@ class CompactMlp(Stepper):
         self._small: Network | None = None  # what it shrinks to, until the next step
         self._parts: list[Blocks] = []
         self._lams: list[float] = []
-        graph = network.graph
-        self._nodes = list(graph.layers())
+        self._nodes = list(network.graph.layers())
         self._sigmas = [activation(node.activation, grouped_bias=True) for node in self._nodes]
         by_param = {id(param): group for group in optimizer.param_groups for param in group["params"]}
         self._groups = [by_param[id(network.layer(node).weight)] for node in self._nodes]
@@ -148,9 +147,16 @@ class CompactMlp(Stepper):
         """Number of active groups of every searched layer."""
         if self._layers is None:
             return super().counts()
-        active = (self._layers.scales > 0).tolist()
-        ends = zip(self._nodes, self._layers.starts, self._layers.starts[1:], strict=False)
-        return {node.name: sum(active[start:end]) for node, start, end in ends if node.searched}
+        return {name: int(mask.sum()) for name, mask in self.active().items()}
+
+    def active(self) -> dict[str, Tensor]:
+        """Which neurons of every searched layer are active: bool of shape (width,)."""
+        layers, masks = self._held, dict[str, Tensor]()
+        for index, node in enumerate(self._nodes):
+            if node.searched:
+                masks[node.name] = torch.zeros(node.width, dtype=torch.bool)
+                masks[node.name][layers.of(layers.places, index)] = layers.of(layers.scales, index) > 0
+        return masks
 
     def scores(self) -> list[Tensor]:
         """‖v_g‖/√n_g of the groups of each searched layer, in the order in which they stand."""
@@ -191,24 +197,21 @@ class CompactMlp(Stepper):
         if self._small is not None:
             return self._small
         layers = self._layers
-        stand, masks = list[Tensor](), dict[str, Tensor]()
+        stand, masks = list[Tensor](), self.active()
         for index, node in enumerate(self._nodes):
             places, active = layers.of(layers.places, index), layers.of(layers.scales, index) > 0
-            at = active.nonzero()[:, 0] if node.searched else torch.arange(node.width, device=places.device)
+            at = active.nonzero()[:, 0] if node.searched else places
             stand.append(at[places[at].argsort()])
-            masks[node.name] = torch.zeros(node.width, dtype=torch.bool).index_fill_(0, places[at].cpu(), True)
-        small, _ = without(self.network, {n.name: masks[n.name] for n in self._nodes if n.searched}, {})
-        inputs = torch.arange(layers.layers[0].inputs, device=stand[0].device)
+        small, _ = without(self.network, masks, {})
+        inputs = torch.arange(layers.layers[0].inputs)
         for index, (node, at) in enumerate(zip(self._nodes, stand, strict=True)):
             theta = layers.layers[index].dual[:, at] * layers.of(layers.scales, index)[at]
             rows = small.rows(node)
             rows["bias"].copy_(theta[0])
             rows["weight"].copy_(theta[1 + (stand[index - 1] if index else inputs)].t())
-        for node in small.graph.nodes:
-            if node.op == "place" and node.name in small.places:
-                mask = masks[node.sources[0]]
-                constant = torch.zeros(len(mask), dtype=torch.float64)
-                small.places[node.name] = place(None, mask, constant, layers.squares.dtype)
+        for name in small.places:
+            mask = masks[self._nodes[-1].name]
+            small.places[name] = place(None, mask, torch.zeros(len(mask)), layers.squares.dtype)
         self._small = small.cpu()
         return self._small
 
@@ -317,12 +320,10 @@ def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
     """Whether `CompactMlp` can do the steps: a rule of what is asked, that gives the same answer at any time.
 
     It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg without
-    momentum or AdaBreg, without weight decay: those move what is behind the front. On the CPU: elsewhere a step waits
-    for the many small products, and nobody has measured whether it is faster.
+    momentum or AdaBreg, without weight decay: those move what is behind the front. On the CPU: nobody has measured
+    whether it is faster elsewhere.
     """
-    graph = network.graph
-    layers = list(graph.layers())
-    like = next(network.parameters())
+    graph, like, layers = network.graph, next(network.parameters()), list(network.graph.layers())
     if not isinstance(optimizer, LinBreg | AdaBreg) or not _is_chain(graph):
         return False
     sets = len(graph.index_sets())
@@ -332,11 +333,10 @@ def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
         and all(node.activation in SLOPES and node.searched for node in layers[:-1])
         and all(isinstance(group["regularizer"], GroupL1) and group["regularizer"].joint for group in grouped)
         and all(group["regularizer"] is None for group in free)
-        and all(
-            group["weight_decay"] == 0 and group["delta"] == grouped[0]["delta"] for group in optimizer.param_groups
-        )
-        and all(group.get("momentum", 0) == 0 for group in optimizer.param_groups)
-        and all(decay_steps(group.get("betas", (0.0, 0.5))) <= LONGEST for group in optimizer.param_groups)
+        and all(group["weight_decay"] == group.get("momentum", 0) == 0 for group in optimizer.param_groups)
+        and len({group["delta"] for group in optimizer.param_groups}) == 1
+        and len({group.get("betas", (0.0, 0.5)) for group in optimizer.param_groups}) == 1
+        and decay_steps(grouped[0].get("betas", (0.0, 0.5))) <= LONGEST
         and like.dtype in (torch.float32, torch.float64)
         and like.device.type == "cpu"
     )
