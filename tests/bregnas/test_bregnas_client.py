@@ -29,10 +29,11 @@ def meddling(url: str, meddle):
         total = 0
         try:
             while piece := source.recv(4096):
-                if (piece := change(total, piece)) is None:
+                passed = change(total, piece)
+                total += len(passed)
+                target.sendall(passed)
+                if len(passed) < len(piece):
                     break
-                total += len(piece)
-                target.sendall(piece)
         except OSError:
             pass
         for one in (source, target):
@@ -104,7 +105,7 @@ def test_ends_that_are_no_network_are_raised_and_lists_come_page_by_page(service
         clone = done.clone(name="a clone", priority=-1)
         with pytest.raises(WaitTimeout):
             clone.wait(0.1)
-        assert clone.cancel().status == "cancelled"  # it never began
+        assert clone.cancel().status in ("cancelled", "cancelling")  # as far as it had begun
         with pytest.raises(SearchCancelled):
             clone.wait(60)
         monkeypatch.setattr(calls, "_MOST", 1)
@@ -132,14 +133,14 @@ def test_a_watch_and_a_download_go_on_where_the_connection_breaks_and_a_changed_
     whole = done.download(tmp_path / "whole.zip").read_bytes()
 
     def breaks(number, total, piece):
-        return piece[: max(0, 3000 * (number + 1) - total)] or None
+        return piece[: max(0, 3000 * (number + 1) - total)]
 
     def lies(number, total, piece):
         return piece[:-1] + bytes([piece[-1] ^ 1]) if total > 8000 else piece
 
     with meddling(service.url, breaks) as url, Bregnas(url) as client:
         assert [event.id for event in client._watch(done.id, 0)] == events
-    with meddling(service.url, lambda n, total, piece: None if n < 2 and total > 9000 else piece) as url:
+    with meddling(service.url, lambda n, total, piece: b"" if n < 2 and total > 9000 else piece) as url:
         parts = Bregnas(url)._download(calls.model(done.id, None), tmp_path / "parts.zip")
         assert parts.read_bytes() == whole
     with meddling(service.url, lies) as url, pytest.raises(DownloadDiffers):
