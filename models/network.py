@@ -41,7 +41,7 @@ class Network(nn.Module):
                 (self.layers if node.rule.weighted else self.places)[node.name] = part
         held: list[Any] = [self.layers, self.scalars, self.places]
         self._holders = {name: parts for parts in held for name in parts}
-        self._steps = _steps(graph)
+        self.steps = _steps(graph)
 
     def layer(self, node: Node) -> nn.Linear:
         """The module of a linear layer."""
@@ -66,12 +66,15 @@ class Network(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, *input_shape) → (batch, *output_shape)."""
         values: dict[str, torch.Tensor] = {}
-        for node, sigma, read, last in self._steps:
+        for node, sigma, read, last in self.steps:
             given = [values[name] for name in read] or [x]
             values[node.name] = sigma(OPS[node.op].run(node, self.part(node), given))
             for name in last:
                 del values[name]
-        out = values[self.graph.nodes[-1].name]
+        return self.finish(values[self.graph.nodes[-1].name])
+
+    def finish(self, out: torch.Tensor) -> torch.Tensor:
+        """The network's output from the value of its last node: of the right shape, in the units of the targets."""
         if out.dim() == 2:
             out = out.reshape(-1, *self.graph.output_shape)
         return self.outputs.restore(out) if self.outputs is not None else out

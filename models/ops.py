@@ -99,7 +99,8 @@ class Op:
     """Factor on He's deviation of a group's weights at the start."""
 
 
-def _crop(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+def crop(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """An image cut to the height and width of another."""
     return x[:, :, : like.shape[2], : like.shape[3]]
 
 
@@ -139,10 +140,34 @@ def _missing(node: Node, entries: int) -> Place | None:
     return Place(torch.arange(node.width), torch.zeros(missing)) if missing else None
 
 
+def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    if torch.is_grad_enabled() and values[0].dim() == 4 and not torch.compiler.is_compiling():
+        return _Join.apply(*values)  # type: ignore[no-any-return, no-untyped-call]
+    return torch.cat(list(values), dim=1)
+
+
+class _Join(torch.autograd.Function):
+    """torch.cat of images; but the gradients lie dense in memory, by which what follows is up to ten times as fast."""
+
+    @staticmethod
+    def forward(ctx: Any, *values: torch.Tensor) -> torch.Tensor:
+        ctx.widths = [value.shape[1] for value in values]
+        return torch.cat(values, dim=1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:  # type: ignore[override]
+        return tuple(dense(part) for part in gradient.split(ctx.widths, dim=1))
+
+
+def dense(image: torch.Tensor) -> torch.Tensor:
+    """An image with a pixel's channels beside each other."""
+    return image.contiguous(memory_format=torch.channels_last)
+
+
 def _convolve(node: Node, conv: nn.Conv2d, values: Sequence[torch.Tensor]) -> torch.Tensor:
     """In training a pixel's channels lie beside each other: up to twice as fast where there are few channels."""
     out: torch.Tensor = conv(values[0])
-    return out.contiguous(memory_format=torch.channels_last) if conv.training else out
+    return dense(out) if conv.training else out
 
 
 def _conv_text(conv: nn.Conv2d) -> str:
@@ -164,7 +189,7 @@ OPS: Mapping[Name, Op] = {
         emit=lambda node, part, names: f"{names[0]}.flatten(1)",
     ),
     "concat": Op(
-        run=lambda node, part, values: torch.cat(list(values), dim=1),
+        run=lambda node, part, values: _join(values),
         emit=lambda node, part, names: f"torch.cat([{', '.join(names)}], dim=1)",
     ),
     "linear": Op(
@@ -181,7 +206,7 @@ OPS: Mapping[Name, Op] = {
     ),
     "upconv": Op(
         build=lambda node, entries: UpConv(entries, node.width),
-        run=lambda node, part, values: _crop(part(values[0]), values[1]),
+        run=lambda node, part, values: crop(part(values[0]), values[1]),
         emit=lambda node, part, names: _crop_text(_call(node, part, names), names[1]),
         declare=lambda part: f"nn.ConvTranspose2d({part.weight.shape[1]}, {part.weight.shape[0]}, 2, stride=2)",
         gain=math.sqrt(2.0),  # a value sums a quarter of its group (2), and no σ halves its variance (√½)
@@ -200,7 +225,7 @@ OPS: Mapping[Name, Op] = {
         ),
     ),
     "up": Op(
-        run=lambda node, part, values: _crop(F.interpolate(values[0], scale_factor=2.0, mode=node.mode), values[1]),
+        run=lambda node, part, values: crop(F.interpolate(values[0], scale_factor=2.0, mode=node.mode), values[1]),
         emit=lambda node, part, names: _crop_text(
             f'F.interpolate({names[0]}, scale_factor=2.0, mode="{node.mode}")', names[1]
         ),
