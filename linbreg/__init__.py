@@ -27,6 +27,7 @@ from linbreg.nuclear import Nuclear
 from linbreg.optimizer import RegularizedOptimizer
 from linbreg.proximal import ProxAdam, ProxSGD
 from linbreg.regularizer import Regularizer
+from linbreg.rows import Rows
 from linbreg.schedule import LambdaSchedule
 from linbreg.serialization import pack_state, unpack_state
 
@@ -45,6 +46,7 @@ __all__ = [
     "ProxSGD",
     "RegularizedOptimizer",
     "Regularizer",
+    "Rows",
     "Sparsity",
     "pack_state",
     "quantile_lams",

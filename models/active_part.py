@@ -72,11 +72,9 @@ class ActivePart:
         return self.network.finish(out)
 
     def _layer(self, node: Node, sigma: Function, given: Sequence[Value]) -> Value:
-        rows = self.network.rows(node)
-        x, unheard = given[0]
-        out, sleeping = _Layer.apply(
-            self._places[node.name], x, unheard, self._own(rows["weight"]), self._own(rows["bias"])
-        )
+        rows, place = self.network.rows(node), self._places[node.name]
+        weight, bias = self._own(rows["weight"]), self._own(rows["bias"])
+        out, sleeping = _Layer.apply(place, *given[0], weight, bias)  # type: ignore[no-untyped-call]
         if node.like:
             like, _ = given[1]
             out, sleeping = crop(out, like), None if sleeping is None else crop(sleeping, like)
@@ -137,7 +135,7 @@ def _split(width: int, active: Sequence[int], device: torch.device) -> _Split:
     mask = torch.zeros(width, dtype=torch.bool)
     mask[list(active)] = True
     parts = [m.nonzero()[:, 0].to(device) for m in (mask, ~mask)]
-    return _Split(*parts, torch.cat(parts))
+    return _Split(parts[0], parts[1], torch.cat(parts))
 
 
 @dataclass(frozen=True)
@@ -188,7 +186,7 @@ class _Layer(torch.autograd.Function):
             wanted = columns.of(rows.of(weight, 0), 1, sleeping=ctx.needs_input_grad[2])
             of_x = product.inputs(node, d, wanted, x)
             if ctx.needs_input_grad[2]:
-                parts = of_x.split([len(columns.active), len(columns.sleeping)], dim=1)
+                parts = torch.split(of_x, [len(columns.active), len(columns.sleeping)], dim=1)
                 of_x, of_ghost = (dense(part) if part.dim() == 4 else part for part in parts)
         awake = d.shape[1]
         if of_sleepers is not None:

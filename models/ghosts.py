@@ -28,7 +28,7 @@ def passed(node: Node, run: Run, sources: Sequence[Tensor], like: Tensor) -> Ten
     adjoint = _ADJOINTS.get((node.op, node.mode))
     if adjoint is None:
         return run(sources)
-    out: Tensor = _Passed.apply(node, adjoint, like, *sources)
+    out: Tensor = _Passed.apply(node, adjoint, like, *sources)  # type: ignore[no-untyped-call]
     return out
 
 
@@ -48,14 +48,14 @@ Adjoint = Callable[[Tensor, Sequence[torch.Size]], Sequence[Tensor]]
 
 
 def _concat(gradient: Tensor, shapes: Sequence[torch.Size]) -> Sequence[Tensor]:
-    parts = gradient.split([shape[1] for shape in shapes], dim=1)
+    parts = torch.split(gradient, [shape[1] for shape in shapes], dim=1)
     return [dense(part) if part.dim() == 4 else part for part in parts]
 
 
 def _max(gradient: Tensor, shapes: Sequence[torch.Size]) -> Sequence[Tensor]:
     """Of equal pixels the first is the largest."""
-    like = {"dtype": gradient.dtype, "device": gradient.device}
-    found = torch.empty(shapes[0], **like, memory_format=torch.channels_last).zero_()
+    how = torch.channels_last
+    found = torch.empty(shapes[0], dtype=gradient.dtype, device=gradient.device, memory_format=how).zero_()
     found[:, :, ::2, ::2] = gradient
     return [found]
 

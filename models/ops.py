@@ -142,7 +142,8 @@ def _missing(node: Node, entries: int) -> Place | None:
 
 def _join(values: Sequence[torch.Tensor]) -> torch.Tensor:
     if torch.is_grad_enabled() and values[0].dim() == 4 and not torch.compiler.is_compiling():
-        return _Join.apply(*values)  # type: ignore[no-any-return, no-untyped-call]
+        joined: torch.Tensor = _Join.apply(*values)  # type: ignore[no-untyped-call]
+        return joined
     return torch.cat(list(values), dim=1)
 
 
@@ -155,8 +156,8 @@ class _Join(torch.autograd.Function):
         return torch.cat(values, dim=1)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:  # type: ignore[override]
-        return tuple(dense(part) for part in gradient.split(ctx.widths, dim=1))
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(dense(part) for part in torch.split(gradient, ctx.widths, dim=1))
 
 
 def dense(image: torch.Tensor) -> torch.Tensor:

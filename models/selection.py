@@ -1,7 +1,6 @@
 """What the ways to reach a size share: the groups of a search by index set, their scores, and what still fits."""
 
 import math
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -30,11 +29,21 @@ class Selection(ABC):
     """
 
     def __init__(self, stepper: Stepper, target: Target, steps: int) -> None:
-        assert isinstance(stepper.optimizer, BregmanOptimizer)
-        self.stepper, self.network, self.optimizer = stepper, stepper.network, stepper.optimizer
+        self.stepper, self.network = stepper, stepper.network
         self.measure, self.steps = target.measure, steps
         self.limit = target.limit(self.network.graph)
         self.sets = self.network.graph.index_sets()
+
+    @property
+    def optimizer(self) -> BregmanOptimizer:
+        """The optimiser of what the last step moved."""
+        optimizer = self.stepper.moving
+        assert isinstance(optimizer, BregmanOptimizer)
+        return optimizer
+
+    @abstractmethod
+    def looks(self, step: int, *, ends_epoch: bool) -> bool:
+        """Whether `after` this step wants to see all groups, the sleeping ones too."""
 
     @abstractmethod
     def after(self, step: int, *, ends_epoch: bool) -> None:
@@ -141,13 +150,7 @@ class Held(Selection):
         if any(group["regularizer"].lam == 0 for group in self._groups()):
             raise ValueError("a λ of 0 keeps no group asleep; take one greater than 0")
         self._before = self._masks()
-        ours = weakref.ref(self)  # the optimiser must not keep alive what holds it
-
-        def before_step(*_: Any) -> None:
-            if (selection := ours()) is not None:
-                selection._note()
-
-        self.optimizer.register_step_pre_hook(before_step)
+        stepper.tell_before_step(self._note)
         self._trim()
 
     def size(self, counts: Sequence[Any]) -> Any:

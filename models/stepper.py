@@ -2,6 +2,7 @@
 
 import copy
 import math
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,20 +34,50 @@ class Stepper:
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> None:
         self.network, self.optimizer, self.clip = network, optimizer, clip
+        self._before_step: Callable[..., None] | None = None
 
     def step(self, given: torch.Tensor, loss_of: LossOf) -> float:
         """Do a step for the inputs `given`; returns the loss before it. One that is not finite moves nothing."""
+        value = self._differentiate(self.network, list(self.network.parameters()), given, loss_of)
+        if math.isfinite(value):
+            self.optimizer.step()
+        return value
+
+    def _differentiate(
+        self,
+        run: Callable[[torch.Tensor], torch.Tensor],
+        parameters: list[torch.Tensor],
+        given: torch.Tensor,
+        loss_of: LossOf,
+    ) -> float:
+        """Leave in `parameters` the gradients of the loss of what `run` gives, clipped; returns the loss."""
         if not self.network.training:
             self.network.train()
-        self.optimizer.zero_grad()
-        loss = loss_of(self.network(given))
+        for parameter in parameters:
+            parameter.grad = None
+        loss = loss_of(run(given))
         value = loss.item()
         if math.isfinite(value):
             loss.backward()  # type: ignore[no-untyped-call]
             if self.clip is not None:
-                torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-            self.optimizer.step()
+                torch.nn.utils.clip_grad_norm_(parameters, self.clip)
         return value
+
+    @property
+    def moving(self) -> torch.optim.Optimizer:
+        """The optimiser of what the last step moved: all groups, or in the same order those that were active."""
+        return self.optimizer
+
+    def tell_before_step(self, told: Callable[[], None]) -> None:
+        """Call a method before every step of the optimiser, gradients being there; its object is not kept alive."""
+        method = weakref.WeakMethod(told)
+
+        def before_step(*_: Any) -> None:
+            if (called := method()) is not None:
+                called()
+
+        self._before_step = before_step
+        self.optimizer.register_step_pre_hook(before_step)
 
     def counts(self) -> dict[str, int]:
         """Number of active groups of every searched layer."""
@@ -60,14 +91,14 @@ class Stepper:
         """‖v_g‖/√n_g of the groups of each index set, in any order: awake are those above λ."""
         sets = len(self.network.graph.index_sets())
         return [
-            group["regularizer"].scores([self.optimizer.state[param]["dual"] for param in group["params"]])[0]
-            for group in self.optimizer.param_groups[:sets]
+            group["regularizer"].scores([self.moving.state[param]["dual"] for param in group["params"]])[0]
+            for group in self.moving.param_groups[:sets]
         ]
 
     def apply_prox(self) -> None:
         """Let the weights follow from the dual, after a λ was changed."""
-        assert isinstance(self.optimizer, BregmanOptimizer)
-        self.optimizer.apply_prox()
+        assert isinstance(self.moving, BregmanOptimizer)
+        self.moving.apply_prox()
 
     def model(self) -> torch.nn.Module:
         """What computes the same as the network, to be used before the next step."""
@@ -91,8 +122,8 @@ class Stepper:
 
     def restore(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
         """Go on from what `state` gave, exactly."""
-        self.network.load_state_dict(_under("network", tensors))
-        self.optimizer.load_state_dict(unpack_state(_under("optimizer", tensors), values))
+        self.network.load_state_dict(under("network", tensors))
+        self.optimizer.load_state_dict(unpack_state(under("optimizer", tensors), values))
 
 
 def on_cpu(network: Network) -> Network:
@@ -101,6 +132,7 @@ def on_cpu(network: Network) -> Network:
     return copy.deepcopy(network).cpu() if on_device else network
 
 
-def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with this prefix and a dot, without it."""
     start = f"{prefix}."
     return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}

@@ -50,6 +50,10 @@ class Swaps(Held):
         """Steps from one event to the next."""
         return max(APART, math.ceil(PERIOD * self.steps / EVENTS))
 
+    def looks(self, step: int, *, ends_epoch: bool) -> bool:
+        """Where channels move, and at the end."""
+        return (step % self.every == 0 and step <= PERIOD * self.steps) or step == self.steps
+
     def after(self, step: int, *, ends_epoch: bool) -> None:
         """What is to be done after a step: hold awake what is awake, and move channels where it is time to."""
         self._hold(keep=True)
@@ -84,7 +88,7 @@ class Swaps(Held):
         return [self.optimizer.state[bias]["importance"].sqrt() for bias in self._biases()]
 
     def _biases(self) -> list[torch.Tensor]:
-        return [self.network.rows(self.network.graph[names[0]])["bias"] for names in self.sets]
+        return [next(param for param in group["params"] if param.dim() == 1) for group in self._groups()]
 
     @torch.no_grad()
     def _note(self) -> None:
