@@ -126,14 +126,13 @@ class Cycle(ActiveStepper):
 
     def _whole_step(self, given: torch.Tensor, loss_of: LossOf) -> float:
         self.write_back()
+        moved, self._masks = self._masks, {}
         self._rows = self._alone = None
-        self._masks = {}
-        masks = active_masks(self.network)
-        value = self._exact(given, loss_of, masks)
+        value = self._exact(given, loss_of, active_masks(self.network))
         if math.isfinite(value):
             sleepers = None
-            if self._missed:
-                sleepers = Rows(self._whole, self._indices(masks, active=False), stride=self._missed + 1)
+            if moved:
+                sleepers = Rows(self._whole, self._indices(moved, active=False), stride=self._missed + 1)
             self.optimizer.step()
             if sleepers is not None:
                 sleepers.step()
