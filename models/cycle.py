@@ -1,20 +1,20 @@
 """Steps of a search at the price of what is active: exact ones, and cycles of cheaper ones."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 
-from linbreg import RegularizedOptimizer, Rows
-from models.active_part import ActivePart
+from linbreg import AdaBreg, GroupL1, LinBreg, RegularizedOptimizer, Rows
+from models.active_part import ActivePart, has_active_part
 from models.groups import active_masks
 from models.network import Network
 from models.price import Price
 from models.shrink import LayerDied, shrink
 from models.stepper import LossOf, Stepper, under
 
-CYCLE: Final = 5
+CYCLE: Final = 10
 """Steps of a cycle."""
 
 
@@ -72,8 +72,7 @@ class Cycle(ActiveStepper):
     the rows of active groups, as whole steps would; sleeping groups stay where they are, and none wakes up. The last
     one is whole, and in it a sleeper makes as many steps as it has missed, with the gradient that it has now
     (:class:`linbreg.Rows`): without that growth would stall. While the active part does not pay all steps are whole.
-
-    `looks` has the steps, counted from 1, after which somebody looks at the sleepers: they are whole, too.
+    Steps that are in `looks` are whole, too.
     """
 
     kind = "cycle"
@@ -81,7 +80,6 @@ class Cycle(ActiveStepper):
     def __init__(self, network: Network, optimizer: RegularizedOptimizer, clip: float | None = None) -> None:
         super().__init__(network, optimizer, clip)
         self._whole = optimizer
-        self.looks: Collection[int] = ()
         self._done = 0
         self._missed = 0  # steps since the last whole one
         self._masks: dict[str, torch.Tensor] = {}  # of the groups that move, between two whole steps
@@ -177,3 +175,25 @@ class Cycle(ActiveStepper):
         self._done, self._missed = values["done"], values["missed"]
         self._masks = under("active", tensors)
         self._rows = self._alone = None
+
+
+def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether `ActiveStepper` can do the steps: a rule of what is asked, that gives the same answer at any time.
+
+    It can for convolutions whose sleeping channels emit exactly 0. What an MLP saves the optimiser would take.
+    """
+    graph = network.graph
+    images = any(node.op in ("conv", "upconv") for node in graph.layers())
+    return images and has_active_part(graph) and isinstance(optimizer, RegularizedOptimizer)
+
+
+def fits_cycles(network: Network, optimizer: torch.optim.Optimizer) -> bool:
+    """Whether `Cycle` can: besides, groups are index sets, and LinBreg has no momentum."""
+    sets = len(network.graph.index_sets())
+    regularizers = [group["regularizer"] for group in optimizer.param_groups]
+    return (
+        isinstance(optimizer, AdaBreg | LinBreg)
+        and all(isinstance(one, GroupL1) and one.joint for one in regularizers[:sets])
+        and not any(isinstance(one, GroupL1) for one in regularizers[sets:])
+        and all(group.get("momentum", 0) == 0 for group in optimizer.param_groups)
+    )

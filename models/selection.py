@@ -168,15 +168,19 @@ class Held(Selection):
         The last group of a layer never does.
         """
         low, high = CAP
+        changed = False
         for group, scores, before in zip(self._groups(), self._scores(), self._before, strict=True):
             lam = group["regularizer"].lam
             relative = (scores / lam).clamp(min=torch.finfo(torch.float32).tiny)
             woken, weak = ~before & (relative > low), before & (relative < ENTRY)
             if not keep:
                 weak &= relative == torch.where(before, relative, 0.0).max()
-            level = torch.where(woken, low + (high - low) * (1 - low / relative), relative)
-            self._scale(group, torch.where(weak, ENTRY, level) / relative)
-        self.optimizer.apply_prox()
+            if (woken | weak).any():
+                level = torch.where(woken, low + (high - low) * (1 - low / relative), relative)
+                self._scale(group, torch.where(weak, ENTRY, level) / relative)
+                changed = True
+        if changed:
+            self.optimizer.apply_prox()
 
     def _trim(self) -> None:
         """Put the weakest groups to sleep, down to one a layer, until what is left is no larger than the target."""

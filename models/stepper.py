@@ -3,7 +3,7 @@
 import copy
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -34,6 +34,8 @@ class Stepper:
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> None:
         self.network, self.optimizer, self.clip = network, optimizer, clip
+        self.looks: Collection[int] = ()
+        """The steps, counted from 1, after which somebody looks at all groups, the sleeping ones too."""
         self._before_step: Callable[..., None] | None = None
 
     def step(self, given: torch.Tensor, loss_of: LossOf) -> float:

@@ -1,17 +1,21 @@
-"""Which way of doing the steps a search takes: the cheapest that gives the same."""
+"""Which way of doing the steps a search takes."""
 
 import torch
 
-from models import compact
+from models import compact, cycle
 from models.network import Network
 from models.stepper import Stepper
 
 
 def stepper_for(network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> Stepper:
-    """A stepper for this network: compact where that fits, else plain.
+    """A stepper for this network: of an MLP the compact one where that fits; of convolutions one that takes cycles, or
+    where those do not fit exact steps from the active part; else the plain one.
 
     A rule of what is asked for, never of time: the same search takes the same steps wherever and whenever it runs.
     """
     if clip is None and compact.fits(network, optimizer):
         return compact.CompactMlp(network, optimizer)
+    if cycle.fits(network, optimizer):
+        kind = cycle.Cycle if cycle.fits_cycles(network, optimizer) else cycle.ActiveStepper
+        return kind(network, optimizer, clip)
     return Stepper(network, optimizer, clip)

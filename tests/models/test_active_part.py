@@ -1,4 +1,4 @@
-"""The active part computes what the network computes, and gives the gradients of all of it; the network is the oracle."""
+"""The active part computes what the network does, and gives the gradients of all of it; the network is the oracle."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 
 from models.active_part import ActivePart, has_active_part
 from models.groups import active_masks
-from models.network import Network
+from models.network import Network, he_
 from spec.graph import Graph, Node
 from spec.mlp import Mlp
 from spec.unet import Unet
@@ -71,7 +71,7 @@ def test_sums_of_images_that_sleep_together_and_scalars_that_scale_them():
 
 def test_an_mlp_is_a_graph_like_any_other_and_constants_have_no_active_part():
     graph = Mlp(kind="mlp", widths=[6, 5, 7]).graph((9,), (4,))
-    network = filled(graph, 2)
+    network = he_(Network(graph), torch.Generator().manual_seed(2)).double()
     sleep_(network, {node.name: torch.arange(node.width) % 3 == 0 for node in graph.searched()})
     agree(network, torch.randn(6, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
     free = Mlp(kind="mlp", widths=[6, 5], bias="free").graph((9,), (4,))

@@ -5,8 +5,6 @@ import json
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from linbreg import AdaBreg, BregmanOptimizer, GroupL1, LinBreg, Rows
 from models.admission import Admission
@@ -144,18 +142,21 @@ def test_a_cycle_is_what_it_says(graph, method):
     before = active_masks(stepper.network)
     for number in range(1, STEPS + 1):
         take(stepper, None, number)
+    stepper.write_back()
     for name, parameter in stepper.network.named_parameters():
         torch.testing.assert_close(stepper.optimizer.state[parameter]["dual"], expected[name], rtol=0, atol=1e-8)
     after = active_masks(stepper.network)
     assert any((after[name] & ~mask).any() for name, mask in before.items()), "no group woke up"
 
 
-@settings(max_examples=8, deadline=None)
-@given(
-    kind=st.sampled_from([ActiveStepper, Cycle]),
-    way=st.sampled_from(["swaps", "admission", "quantile", None]),
-    method=st.sampled_from(["AdaBreg", "LinBreg"]),
-    killed=st.integers(1, STEPS - 1),
+@pytest.mark.parametrize(
+    ("kind", "way", "method", "killed"),
+    [
+        (Cycle, "swaps", "AdaBreg", 13),
+        (Cycle, "admission", "AdaBreg", 29),
+        (Cycle, None, "LinBreg", 36),
+        (ActiveStepper, "quantile", "AdaBreg", 21),
+    ],
 )
 def test_what_is_killed_goes_on_as_if_it_had_not_been(kind, way, method, killed):
     """Equal on the bit, in single precision, wherever in a cycle it ends."""
