@@ -2,9 +2,10 @@
 
     python -m bench.unet_steps
 
-prints plain over compact: exact steps from the active part, and cycles. A step is a whole one: gradients, clip,
-optimiser, and what keeps the search at its size (swaps, of which none happens meanwhile). The three searches take turns in one process with one thread, a
-cycle after a cycle; a figure is the ratio of the medians of their CPU time, which other programs disturb less.
+prints plain over compact: exact steps from the active part, and cycles. All of a step counts: gradients, clip,
+optimiser, and what keeps the search at its size (swaps, of which none happens meanwhile). The three searches take turns
+in one process with one thread, a cycle after a cycle; a figure is the ratio of the medians of their CPU time, which
+other programs disturb less.
 """
 
 import argparse

@@ -26,7 +26,7 @@ class ActiveStepper(Stepper):
 
     kind = "active"
 
-    def __init__(self, network: Network, optimizer: RegularizedOptimizer, clip: float | None = None) -> None:
+    def __init__(self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> None:
         super().__init__(network, optimizer, clip)
         self.price = Price(network.graph)
         self._kept: tuple[dict[str, torch.Tensor], ActivePart] | None = None
@@ -77,8 +77,9 @@ class Cycle(ActiveStepper):
 
     kind = "cycle"
 
-    def __init__(self, network: Network, optimizer: RegularizedOptimizer, clip: float | None = None) -> None:
+    def __init__(self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> None:
         super().__init__(network, optimizer, clip)
+        assert isinstance(optimizer, RegularizedOptimizer)
         self._whole = optimizer
         self._done = 0
         self._missed = 0  # steps since the last whole one
@@ -184,7 +185,7 @@ def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
     """
     graph = network.graph
     images = any(node.op in ("conv", "upconv") for node in graph.layers())
-    return images and has_active_part(graph) and isinstance(optimizer, RegularizedOptimizer)
+    return images and has_active_part(graph)
 
 
 def fits_cycles(network: Network, optimizer: torch.optim.Optimizer) -> bool:
