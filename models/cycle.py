@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 
@@ -52,12 +52,12 @@ class ActiveStepper(Stepper):
             self._kept = masks, ActivePart(self.network, masks)
         return self._kept[1]
 
-    def _pays(self, masks: dict[str, torch.Tensor], given: torch.Tensor) -> bool:
-        return self.price.pays({name: int(mask.sum()) for name, mask in masks.items()}, given)
+    def _pays(self, masks: dict[str, torch.Tensor], given: torch.Tensor, way: Literal["exact", "alone"]) -> bool:
+        return self.price.pays({name: int(mask.sum()) for name, mask in masks.items()}, given, way)
 
     def _exact(self, given: torch.Tensor, loss_of: LossOf, masks: dict[str, torch.Tensor]) -> float:
         """Leave the gradients of everything in the network; returns the loss."""
-        run = self._part(masks) if self._pays(masks, given) else self.network
+        run = self._part(masks) if self._pays(masks, given, "exact") else self.network
         return self._differentiate(run, list(self.network.parameters()), given, loss_of)
 
 
@@ -106,7 +106,7 @@ class Cycle(ActiveStepper):
         if self._rows is not None:
             return True
         masks = self._masks or active_masks(self.network)
-        if not self._pays(masks, given):
+        if not self._pays(masks, given, "alone"):
             return False
         self._masks = masks
         self._rows = Rows(self._whole, self._indices(masks, active=True))

@@ -30,7 +30,7 @@ METHODS = {"AdaBreg": (5e-3, 0.02), "LinBreg": (0.05, 0.001)}  # τ and λ
 @pytest.fixture(autouse=True)
 def small_networks_pay(monkeypatch):
     """The rule is tested by itself; here the active part is taken wherever there is one."""
-    monkeypatch.setattr(Price, "pays", lambda self, counts, given: self.known and all(counts.values()))
+    monkeypatch.setattr(Price, "pays", lambda self, counts, given, way: self.known and all(counts.values()))
 
 
 def begin(

@@ -17,7 +17,7 @@ SHORT = {**SPEC, "target": SMALL, "budget": {"epochs": 20, "batch_size": 8}, "fi
 
 @pytest.fixture(autouse=True)
 def small_networks_pay(monkeypatch):
-    monkeypatch.setattr(Price, "pays", lambda self, counts, given: self.known and all(counts.values()))
+    monkeypatch.setattr(Price, "pays", lambda self, counts, given, way: self.known and all(counts.values()))
 
 
 def run(folder, stopping=lambda: False):
