@@ -39,6 +39,7 @@ def searching(kind: type[Stepper], graph: Graph, share: float) -> Callable[[], N
     network = Network(graph)
     flat_start_(network, target, scale=1.0, generator=torch.Generator().manual_seed(1))
     stepper = kind(network, AdaBreg(parameter_groups(network, 0.02), lr=2e-3), 1.0)
+    stepper.looks = ()
     selection = Swaps(stepper, target, NEVER)
     clean = torch.rand(BATCH, *graph.input_shape, generator=torch.Generator().manual_seed(2))
     noisy = clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(3))

@@ -25,14 +25,10 @@ class Admission(Held):
         done = min(1.0, step / max(1.0, GROWTH * self.steps))
         return float(self.start ** (1 - done) * self.limit**done) if done < 1 else float(self.limit)
 
-    def looks(self, step: int, *, ends_epoch: bool) -> bool:
-        """Every `EVERY` steps and at the end."""
-        return step % EVERY == 0 or step == self.steps
-
     def after(self, step: int, *, ends_epoch: bool) -> None:
         """What is to be done after a step: hold what is asleep, and every `EVERY` steps and at the end let in."""
         self._hold(keep=False)
-        if self.looks(step, ends_epoch=ends_epoch):
+        if step % EVERY == 0 or step == self.steps:
             budget = self.allowed(step)
             self._let_in(budget, first=self._least(budget), in_order=budget < self.limit)
             self.optimizer.apply_prox()

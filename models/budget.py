@@ -29,10 +29,6 @@ class Budget(Selection):
         done = min(1.0, step / max(1.0, GROWTH * self.steps))
         return float(self.start + done * (self.limit - self.start))
 
-    def looks(self, step: int, *, ends_epoch: bool) -> bool:
-        """Every `EVERY` steps, with an epoch and at the end."""
-        return step % EVERY == 0 or ends_epoch or step == self.steps
-
     def after(self, step: int, *, ends_epoch: bool) -> None:
         """What is to be done after a step: every `EVERY` steps and with an epoch, λ; with the last step, the rest."""
         if step % EVERY == 0 or ends_epoch:

@@ -71,8 +71,8 @@ class Cycle(ActiveStepper):
     A *relaxation*: it is not the search that takes whole steps alone. In a cycle of `CYCLE` steps all but the last move
     the rows of active groups, as whole steps would; sleeping groups stay where they are, and none wakes up. The last
     one is whole, and in it a sleeper makes as many steps as it has missed, with the gradient that it has now
-    (:class:`linbreg.Rows`): without that growth would stall. While the active part does not pay all steps are whole.
-    Steps that are in `looks` are whole, too.
+    (:class:`linbreg.Rows`): without that growth would stall. A step that is in `looks` is whole, and where the active
+    part does not pay all are. So a search in which groups may wake up at any step takes none but exact steps.
     """
 
     kind = "cycle"
@@ -94,7 +94,8 @@ class Cycle(ActiveStepper):
 
     def step(self, given: torch.Tensor, loss_of: LossOf) -> float:
         """See `Stepper.step`."""
-        if self._missed + 1 == CYCLE or self._done + 1 in self.looks or not self._begun(given):
+        looked_at = self.looks is None or self._done + 1 in self.looks
+        if looked_at or self._missed + 1 == CYCLE or not self._begun(given):
             value, self._missed = self._whole_step(given, loss_of), 0
         else:
             value, self._missed = self._step_alone(given, loss_of), self._missed + 1

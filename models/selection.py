@@ -41,9 +41,9 @@ class Selection(ABC):
         assert isinstance(optimizer, BregmanOptimizer)
         return optimizer
 
-    @abstractmethod
-    def looks(self, step: int, *, ends_epoch: bool) -> bool:
-        """Whether `after` this step wants to see all groups, the sleeping ones too."""
+    def looks(self, step: int) -> bool:
+        """Whether sleeping groups matter `after` this step: where not, their duals may be those of an earlier one."""
+        return True
 
     @abstractmethod
     def after(self, step: int, *, ends_epoch: bool) -> None:

@@ -34,8 +34,8 @@ class Stepper:
 
     def __init__(self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> None:
         self.network, self.optimizer, self.clip = network, optimizer, clip
-        self.looks: Collection[int] = ()
-        """The steps, counted from 1, after which somebody looks at all groups, the sleeping ones too."""
+        self.looks: Collection[int] | None = None
+        """The steps, counted from 1, after which the sleeping groups matter to somebody; None for all."""
         self._before_step: Callable[..., None] | None = None
 
     def step(self, given: torch.Tensor, loss_of: LossOf) -> float:

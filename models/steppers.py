@@ -8,8 +8,8 @@ from models.stepper import Stepper
 
 
 def stepper_for(network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> Stepper:
-    """A stepper for this network: of an MLP the compact one where that fits; of convolutions one that takes cycles, or
-    where those do not fit exact steps from the active part; else the plain one.
+    """A stepper for this network: of an MLP the compact one where that fits; of convolutions one that takes cycles
+    wherever its `looks` leave time for them, and exact steps from the active part else; else the plain one.
 
     A rule of what is asked for, never of time: the same search takes the same steps wherever and whenever it runs.
     """

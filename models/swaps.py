@@ -50,8 +50,8 @@ class Swaps(Held):
         """Steps from one event to the next."""
         return max(APART, math.ceil(PERIOD * self.steps / EVENTS))
 
-    def looks(self, step: int, *, ends_epoch: bool) -> bool:
-        """Where channels move, and at the end."""
+    def looks(self, step: int) -> bool:
+        """Where channels move, and at the end: in between nothing wakes up."""
         return (step % self.every == 0 and step <= PERIOD * self.steps) or step == self.steps
 
     def after(self, step: int, *, ends_epoch: bool) -> None:

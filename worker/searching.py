@@ -63,7 +63,7 @@ def searching(
         selection = _SELECTIONS[way](stepper, target, steps)
         batches = training.batches  # not the training itself: it would hold itself, and its optimiser, alive
         training.after_step = lambda done: selection.after(done, ends_epoch=done % batches == 0)
-        stepper.looks = {k for k in range(1, steps + 1) if selection.looks(k, ends_epoch=k % batches == 0)}
+        stepper.looks = {k for k in range(1, steps + 1) if selection.looks(k)}
     elif (moving := lam_schedule(moves, how, steps)) is not None:
         training.after_step = moving.go_to
     return training

@@ -47,8 +47,10 @@ def begin(
     optimizer: BregmanOptimizer = AdaBreg(groups, lr=lr) if method == "AdaBreg" else LinBreg(groups, lr=lr)
     stepper = kind(network, optimizer, 1.0 if way else None)
     selection = WAYS[way](stepper, target, STEPS) if way else None
-    if isinstance(stepper, Cycle) and selection is not None:
-        stepper.looks = {k for k in range(1, STEPS + 1) if selection.looks(k, ends_epoch=k % 15 == 0)}
+    if isinstance(selection, Swaps):
+        stepper.looks = {k for k in range(1, STEPS + 1) if selection.looks(k)}
+    else:  # the others would take exact steps alone
+        stepper.looks = set(range(5, STEPS + 1, 5)) if selection else ()
     return stepper, selection
 
 
