@@ -1,6 +1,7 @@
 """What compact steps take, against plain ones that are written well: ratios of medians, interleaved in one process.
 
-    python -m bench.compact [--only PART] [--rounds N] [--epochs N] [--data NAME] [--out FOLDER]
+    python -m bench.compact [--only PART] [--rounds N] [--epochs N] [--data NAME] [--images NAME]
+        [--out FOLDER]
 
 Prints tables and ends with one line of JSON; the tables go to FOLDER too, by date, with the machine they are of. One
 thread, and CPU time, so that what else the machine does counts little. A data set that comes with no package is read
@@ -16,6 +17,7 @@ from typing import Any, Final
 
 import torch
 
+from bench import unet_steps
 from bench.compact_cases import compact, dense, medians, peak_bytes, plain
 from bench.compact_search import METHODS, arithmetic, asked, candidate, load, search
 from bench.machine import description
@@ -102,6 +104,8 @@ PARTS: Final[dict[str, Callable[[argparse.Namespace], tuple[Record, str]]]] = {
     "mlp": mlp,
     "memory": memory,
     "search": searches,
+    "unet": unet_steps.steps,
+    "unet-search": unet_steps.whole,
 }
 """What is measured, by its key in the record: each gives its record and its table."""
 
@@ -113,6 +117,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="of interleaved steps; by the share that is active where not given")
     parser.add_argument("--epochs", type=int, default=12, help="of the whole search")
     parser.add_argument("--data", default="mnist-5k", help="of the whole search")
+    parser.add_argument("--images", default="photos", help="of the whole search in a U-Net")
     parser.add_argument("--out", type=Path, default=Path("bench/results"))
     given = parser.parse_args()
     torch.set_num_threads(1)
