@@ -88,6 +88,9 @@ class Swaps(Held):
         return [self.optimizer.state[bias]["importance"].sqrt() for bias in self._biases()]
 
     def _biases(self) -> list[torch.Tensor]:
+        """Of each index set the biases of its first layer, as the optimiser moves them."""
+        if self.network.graph.bias == "free":  # then they belong to no group
+            return [self.network.rows(self.network.graph[names[0]])["bias"] for names in self.sets]
         return [next(param for param in group["params"] if param.dim() == 1) for group in self._groups()]
 
     @torch.no_grad()
