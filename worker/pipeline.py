@@ -4,6 +4,7 @@ Every stage can be left at any batch and taken up from a checkpoint, by this pro
 The stages follow each other in one order, each with all seeds in turn.
 """
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -109,7 +110,9 @@ class Pipeline:
             self._difference(large, small, seed),
         )  # fmt: skip
         if seed == self.spec.all_seeds[0]:
-            self.now.path.meet(parameters(self.graph, left), lambda: small, counts, search.epoch, found.shrunk)
+            # a network of its own: a checkpoint holds both, and no memory twice
+            size, own = parameters(self.graph, left), lambda: copy.deepcopy(small)
+            self.now.path.meet(size, own, counts, search.epoch, found.shrunk)
         return found
 
     def _searching(self, name: str, graph: Graph, seed: int, whole: Target | None = None) -> Training:

@@ -58,6 +58,22 @@ def test_a_search_ends_with_the_first_epoch_at_the_noise_level(search):
     assert ["it ended at the noise level" in note for note in outcome.notes] == [True, True]
 
 
+def test_a_checkpoint_holds_what_was_found_and_the_same_on_its_path(search, monkeypatch):
+    """The end of a search is kept twice where it is the best of its size, and no tensor may be stored twice."""
+    meet = path.Path.meet
+
+    def at_the_end_alone(self, size, shrunk, *rest):
+        if not hasattr(shrunk, "__self__"):  # what the loop hands over is a method of the stepper
+            meet(self, size, shrunk, *rest)
+
+    monkeypatch.setattr(path.Path, "meet", at_the_end_alone)
+    outcome, _ = search()
+    (snapshot,) = outcome.path
+    assert snapshot.counts == outcome.found.counts
+    found, kept = (network.state_dict().values() for network in (outcome.found.network, snapshot.network))
+    assert not {tensor.data_ptr() for tensor in found} & {tensor.data_ptr() for tensor in kept}
+
+
 def test_at_the_noise_level_from_the_beginning_a_search_of_depth_still_ends_with_a_plain_network(search):
     depth = {"method": {"depth": "searched"}, "target": {"parameters": 3000}}
     outcome, told = search(**depth, budget={"epochs": 8, "batch_size": 64, "noise_level": 100.0})
