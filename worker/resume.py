@@ -18,6 +18,9 @@ from worker.progress import Stage
 from worker.samples import Samples
 from worker.training import Training
 
+FORMAT = 1
+"""Of checkpoints: one that differs is of another version of this code."""
+
 
 @dataclass
 class Progress:
@@ -88,6 +91,7 @@ def save(
         folder.checkpoints,
         tensors,
         {
+            "format": FORMAT,
             "stage": stage,
             "epoch": epoch,
             "batch": training.batch,
@@ -115,6 +119,11 @@ def load(folder: Folder, spec: SearchSpec, graph: Graph, samples: Samples, now: 
     if loaded is None:
         return None
     tensors, values = loaded
+    if values.get("format") != FORMAT:
+        raise SearchFailed(
+            "other_version",
+            "this search was begun by another version of Bregnas, whose checkpoints this one cannot read; clone it",
+        )
     torch.set_num_threads(values["threads"])  # sums round differently with another number
     if values["fingerprint"] != samples.fingerprint:
         raise SearchFailed(

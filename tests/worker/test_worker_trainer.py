@@ -166,9 +166,16 @@ def test_a_search_that_cannot_succeed_fails_with_a_code_and_advice(make_folder, 
     assert results(folder) == {}, "never an empty file as a success"
 
 
-def test_data_that_changed_under_a_checkpoint_is_refused(make_folder):
-    folder = make_folder()
+def test_data_or_a_version_that_changed_under_a_checkpoint_is_refused(make_folder):
+    from worker import checkpoint
+
+    folder = make_folder(compare=[], finetune={"epochs": 0})
     run(folder)
+    tensors, values = checkpoint.load(folder.checkpoints)
+    checkpoint.save(folder.checkpoints, tensors, {**values, "format": values["format"] + 1})
+    said = run(folder)
+    assert said[-1]["code"] == "other_version"
+    checkpoint.save(folder.checkpoints, tensors, values)
     job = json.loads(folder.job.read_bytes())
     job["spec"]["data"] = "mnist-5k"
     folder.job.write_text(json.dumps(job))
