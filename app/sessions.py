@@ -38,12 +38,12 @@ def begin_session(shown: Annotated[Shown, Body()], request: Request, service: Se
     return answer
 
 
-@router.get("/session", status_code=204)
-def look_at_session(caller: CallerDep, service: ServiceDep) -> Response:
-    """Say whether this browser is let in."""
+@router.get("/session")
+def look_at_session(caller: CallerDep, service: ServiceDep) -> dict[str, bool]:
+    """Say whether this browser is let in, and whether a key lets it in, so that there is a session to end."""
     if caller.key_id is None and service.settings.require_key:
         raise Refusal(401, "no_session", "this browser has no session; show a key")
-    return Response(status_code=204)
+    return {"has_key": caller.key_id is not None}
 
 
 @router.delete("/session", status_code=204)

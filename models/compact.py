@@ -155,7 +155,7 @@ class CompactMlp(Stepper):
         for index, node in enumerate(self._nodes):
             if node.searched:
                 masks[node.name] = torch.zeros(node.width, dtype=torch.bool)
-                masks[node.name][layers.of(layers.places, index)] = layers.of(layers.scales, index) > 0
+                masks[node.name][layers.of(layers.places, index)] = layers.of(layers.scales, index) != 0
         return masks
 
     def scores(self) -> list[Tensor]:
@@ -199,7 +199,7 @@ class CompactMlp(Stepper):
         layers = self._layers
         stand, masks = list[Tensor](), self.active()
         for index, node in enumerate(self._nodes):
-            places, active = layers.of(layers.places, index), layers.of(layers.scales, index) > 0
+            places, active = layers.of(layers.places, index), layers.of(layers.scales, index) != 0
             at = active.nonzero()[:, 0] if node.searched else places
             stand.append(at[places[at].argsort()])
         small, _ = without(self.network, masks, {})

@@ -85,7 +85,7 @@ class Layers:
         if delta != 1.0:
             self.scales.mul_(delta)
         if self.warm:
-            self.awake.masked_fill_(self.scales > 0, self.time)
+            self.awake.masked_fill_(self.scales != 0, self.time)
 
     def measure(self, index: int) -> None:
         """Compute the norms of a layer's neurons; the part from rows that do not move is known.
@@ -172,7 +172,7 @@ class Layers:
         Returns the layers whose front is another now.
         """
         changed = set[int]()
-        if torch.dot(self.scales, self.outside).item() > 0:
+        if torch.dot(self.scales, self.outside).item() != 0:  # also where one is NaN: a loss is to say so
             changed = {i for i, layer in enumerate(self.layers) if layer.front < layer.width and self._take_in(i)}
         if self.time % TIDY_EVERY == 0:
             changed |= {i for i, layer in enumerate(self.layers) if layer.searched and self._tidy(i)}
@@ -204,7 +204,7 @@ class Layers:
     def _take_in(self, index: int) -> bool:
         layer, scales = self.layers[index], self.of(self.scales, index)
         front, away = layer.front, self._sleeps_long(index)
-        woken = (scales[front:] > 0).nonzero()[:, 0] + front
+        woken = (scales[front:] != 0).nonzero()[:, 0] + front
         if len(woken) == 0:
             return False
         self._pay_around(index)

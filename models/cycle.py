@@ -107,7 +107,8 @@ class Cycle(ActiveStepper):
         if self._rows is not None:
             return True
         masks = self._masks or active_masks(self.network)
-        if not self._pays(masks, given, "alone"):
+        # Masks without rows: a cycle that was taken up again. It has begun, whatever this batch would say.
+        if not self._masks and not self._pays(masks, given, "alone"):
             return False
         self._masks = masks
         self._rows = Rows(self._whole, self._indices(masks, active=True))

@@ -21,6 +21,7 @@ RUNTIME = 450 * 2**20  # bytes of a trainer with its libraries, the ONNX exporte
 # Copies of the superstructure's parameters while it is searched: weights, gradients, dual, two moments, and what a step
 # and a checkpoint need besides.
 _SEARCH_COPIES = 8
+_CYCLE_COPIES = 11  # with swaps of convolutions, whose sleepers make their missed steps apart
 # Copies of the found network's parameters: the export of one (the ONNX model as the exporter, the checker and the file
 # have it, the weights' file, the zip), and per network that is kept to the end. Measured in tests/worker.
 _EXPORT_COPIES = 17
@@ -219,7 +220,8 @@ def _memory(spec: SearchSpec, graph: Graph, data: DataShape, squares: Crops | No
         found = min(count, spec.target.limit(graph))
     found = max([found, *map(parameters, compared)])
     kept = len(spec.rivals) + 2 * len(spec.all_seeds)
-    searching = _SEARCH_COPIES * count + _PATH_COPIES * found
+    swapped = spec.convolutional and spec.target is not None and spec.selection == "swaps"
+    searching = (_CYCLE_COPIES if swapped else _SEARCH_COPIES) * count + _PATH_COPIES * found
     widest = max(node.width for node in graph.nodes)
     closed_form = 7 * 8 * widest**2 if "linear" in spec.rivals and widest <= 4096 else 0
     ending = (_EXPORT_COPIES + _PATH_COPIES + kept) * found

@@ -23,8 +23,12 @@ export class Problem extends Error {
 /** The service could not be reached, or stands on something that is away. */
 export class Lost extends Error {}
 
+/** Says `key` before the page is left for the form for a key. */
+export const leaving = new EventTarget();
+
 /** Lead to the form for a key, and back here. */
 export function askForKey() {
+  leaving.dispatchEvent(new Event('key'));
   location.assign('/key?next=' + encodeURIComponent(location.pathname + location.search));
   return new Promise(() => {}); // nothing else happens on this page
 }
@@ -44,7 +48,7 @@ export async function request(path, { json, ...options } = {}) {
     heard(false);
     throw new Lost('the service cannot be reached; trying again', { cause: error });
   }
-  if (answer.status === 502 || answer.status === 503 || answer.status === 504) {
+  if (answer.status >= 500 || answer.status === 429) { // it may pass
     const document = await answer.json().catch(() => ({}));
     if (options.method && options.method !== 'GET') throw new Problem(answer.status, document);
     heard(false);

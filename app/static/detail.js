@@ -172,7 +172,7 @@ class Detail extends Element {
       ['Stage', TERMINAL.includes(search.status) || !progress.stage ? null : `${progress.stage} ${progress.epoch ?? 0}/${progress.epochs ?? '?'}`],
       ['Left', TERMINAL.includes(search.status) || progress.eta_s == null ? null : span(progress.eta_s)],
       ['Parameters', count(size(search))],
-      ['Target', limit ? `${percent(limit.share)} of ${short(limit.limit)} ${limit.measure}` : spec.target ? Object.entries(spec.target).filter(([, v]) => v != null).map(([k, v]) => `${k === 'fraction' ? percent(v) : short(v)} ${k === 'fraction' ? '' : k}`)[0] : null],
+      ['Target', limit ? `at most ${short(limit.limit)} ${limit.measure}; found has ${percent(limit.share)}` : spec.target ? Object.entries(spec.target).filter(([, v]) => v != null).map(([k, v]) => `${k === 'fraction' ? percent(v) : short(v)} ${k === 'fraction' ? '' : k}`)[0] : null],
       ['Loss', loss(best(search))],
       ['Delivered', search.result?.winner ?? null],
       ['Task', `${spec.task.kind} · ${spec.superstructure.kind}`],
@@ -206,7 +206,7 @@ class Detail extends Element {
     return figure((this.heatHost ??= host(this)), {
       title: 'Every layer, every epoch',
       picture: html`<b-heat .course=${of} .layers=${layers} @scrub=${(event) => this.#go(event.detail.at, event.detail.rests)}></b-heat>`,
-      caption: of.length ? `${layers.length} layers over ${of.length} epochs. Strong colour is much, faint is little; drag to move the slider.` : '',
+      caption: of.length ? `${layers.length} layers over ${of.length} epoch${of.length === 1 ? '' : 's'}. Strong colour is much, faint is little; drag to move the slider.` : '',
       table: () => rows(['Layer', ...points.map((i) => `Epoch ${of.epochs[i]}`)], layers.map((layer) => [layer.name, ...points.map((i) => count(layer.active[i]))])),
     });
   }

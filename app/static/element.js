@@ -1,6 +1,6 @@
 // What every element of these pages is: a Lit element in the page itself, so that one style sheet serves all.
 import { LitElement, html, live, nothing, svg } from './vendor/lit.js';
-import { connection } from './api.js';
+import { connection, get, request } from './api.js';
 
 export { html, live, nothing, svg };
 
@@ -23,6 +23,25 @@ class Connection extends Element {
   }
 }
 customElements.define('b-connection', Connection);
+/** On every page but the form for a key: ends the session of this browser, where it has one. */
+class SignOut extends Element {
+  connectedCallback() {
+    super.connectedCallback();
+    get('/session').then(({ has_key }) => { this.shown = has_key; this.requestUpdate(); }, () => {});
+  }
+
+  async leave() {
+    await request('/session', { method: 'DELETE' });
+    location.assign('/key');
+  }
+
+  render() {
+    return this.shown ? html`<button type="button" class="plain" @click=${this.leave}>Sign out</button>` : nothing;
+  }
+}
+customElements.define('b-sign-out', SignOut);
+document.querySelector('header nav')?.after(document.createElement('b-sign-out'));
+
 if (!document.querySelector('b-connection')) document.body.append(document.createElement('b-connection'));
 
 const SIGNS = {

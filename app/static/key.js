@@ -7,7 +7,7 @@ function back() {
   const next = new URLSearchParams(location.search).get('next') ?? '/';
   try {
     const url = new URL(next, location.origin);
-    return url.origin === location.origin ? url.pathname + url.search : '/';
+    return url.origin === location.origin ? url.href : '/'; // whole: a path like //host would lead elsewhere
   } catch {
     return '/';
   }

@@ -1,5 +1,5 @@
 // A new search: data, a superstructure, a task and a size; what it would amount to is told while one types.
-import { Lost, get, request } from './api.js';
+import { Lost, Problem, get, leaving, request } from './api.js';
 import { Element, alert, copyable, html, live, nothing } from './element.js';
 import { Form, at, number, put, says } from './form.js';
 import { bytes, count, json, short, span } from './format.js';
@@ -10,6 +10,7 @@ import './upload.js';
 
 const MEASURES = ['parameters', 'macs', 'fraction', 'neurons'];
 const WAIT_MS = 350;
+const KEPT = 'bregnas-form'; // what was typed when the session ended
 
 class New extends Element {
   constructor() {
@@ -21,6 +22,7 @@ class New extends Element {
 
   connectedCallback() {
     super.connectedCallback();
+    leaving.addEventListener('key', () => sessionStorage.setItem(KEPT, JSON.stringify(this.spec)));
     this.#load();
   }
 
@@ -32,7 +34,10 @@ class New extends Element {
       this.asksForKey = document.security?.length === 1;
       this.schema = this.form.parts.SearchSpec;
       this.sets = sets.data;
+      const kept = sessionStorage.getItem(KEPT);
+      sessionStorage.removeItem(KEPT);
       if (source) this.spec = bare(source.spec, this.schema, this.form.parts);
+      if (kept) this.spec = JSON.parse(kept);
     } catch (error) {
       if (error instanceof Lost) setTimeout(() => this.#load(), 2000);
       this.failed = error;
@@ -40,6 +45,14 @@ class New extends Element {
       return;
     }
     this.failed = null;
+    this.#changed();
+  }
+
+  /** Begin with a preset; data that somebody brought along, and a name that somebody wrote, stay. */
+  #begin(spec) {
+    const { data, name } = this.spec;
+    const given = !PRESETS.some((one) => one.spec.name === name);
+    this.spec = { ...structuredClone(spec), ...(data?.startsWith('dset_') ? { data } : {}), ...(given && name ? { name } : {}) };
     this.#changed();
   }
 
@@ -95,7 +108,7 @@ class New extends Element {
       location.assign(`/searches/${made.id}`);
       return;
     } catch (error) {
-      this.key = error instanceof Lost ? this.key : null;
+      this.key = error instanceof Problem && error.status < 500 ? null : this.key; // else it may have been made
       this.refused = error;
       if (!(error instanceof Lost)) this.#refuse(error);
     }
@@ -114,7 +127,7 @@ class New extends Element {
     const inside = (key) => this.form.object(resolve(properties[key], this.form.parts), [key], this.spec);
     const body = html`
       <section class="sheet"><h2>Begin with</h2><div class="presets">${PRESETS.map(({ title, words, spec }) => html`<button type="button"
-        @click=${() => { this.spec = structuredClone(spec); this.#changed(); }}><strong>${title}</strong><small>${words}</small></button>`)}</div></section>
+        @click=${() => this.#begin(spec)}><strong>${title}</strong><small>${words}</small></button>`)}</div></section>
       <section class="sheet"><h2>Data</h2>${this.#data()}
         <b-upload @made=${(event) => { this.sets = [...this.sets.filter((one) => one.id !== event.detail.id), event.detail]; this.#set(['data'], event.detail.id); }}></b-upload></section>
       <section class="sheet"><h2>Task</h2><div class="fields">${field('task')}</div></section>

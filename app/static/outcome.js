@@ -2,6 +2,8 @@
 import { Element, copyable, html, nothing } from './element.js';
 import { bytes, count, loss } from './format.js';
 
+const METRICS = { psnr: 'PSNR, dB', dice: 'Dice', iou: 'IoU' };
+
 class Outcome extends Element {
   static properties = { search: { attribute: false }, artifacts: { attribute: false } };
 
@@ -13,7 +15,7 @@ class Outcome extends Element {
     return html`<div class="title"><h2>Result</h2></div>
       <p><strong>${result.winner}</strong> has the lowest validation loss and is what you download.${said}</p>
       <div class="scroll" tabindex="0" role="region" aria-label="Candidates"><table><thead><tr>
-        <th scope="col">Network</th>${['Parameters', 'MACs', 'Validation', 'Test', ...(metric ? [metric.toUpperCase()] : []), 'Latency'].map((name) => html`<th scope="col" class="number">${name}</th>`)}
+        <th scope="col">Network</th>${['Parameters', 'MACs', 'Validation', 'Test', ...(metric ? [`Test ${METRICS[metric] ?? metric}`] : []), 'Latency'].map((name) => html`<th scope="col" class="number">${name}</th>`)}
         <th scope="col">Widths</th><th scope="col"><span class="unseen">Download</span></th></tr></thead>
         <tbody>${(result.candidates ?? []).map((one) => html`<tr class=${one.name === result.winner ? 'won' : ''}>
           <th scope="row">${one.name}</th><td class="number">${count(one.parameters)}</td><td class="number">${count(one.macs)}</td>

@@ -137,7 +137,7 @@ async def test_a_session_stands_for_its_key(stranger, closed, secret, body):
     assert {"HttpOnly", "SameSite=strict"} <= set(begun.headers["set-cookie"].split("; "))
     token = stranger.cookies[COOKIE]
     assert secret not in begun.headers["set-cookie"]
-    assert (await stranger.get("/session")).status_code == 204
+    assert (await stranger.get("/session")).json() == {"has_key": True}
 
     for headers in ({}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
         refused = await stranger.post("/v1/searches", json=body, headers=headers)

@@ -7,7 +7,7 @@ import datasets
 from models.compact import CompactMlp
 from models.stepper import Stepper
 from worker import searching
-from worker.failure import Stopped
+from worker.failure import SearchFailed, Stopped
 from worker.pipeline import Pipeline
 from worker.samples import Samples
 
@@ -53,6 +53,20 @@ def test_a_search_finds_what_the_plain_step_finds(digits, make_folder, monkeypat
         assert (one.train_loss, one.validation_loss) == pytest.approx(
             (other.train_loss, other.validation_loss), rel=1e-4
         )
+
+
+def test_a_search_that_diverges_with_its_last_step_says_so(digits, make_folder):
+    changes = {
+        "superstructure": {"kind": "mlp", "widths": [80, 80, 8, 80], "group_head": False},
+        "task": {"kind": "autoencode"}, "seed": 75, "budget": {"epochs": 1, "batch_size": 600},
+        "method": {
+            "optimizer": "linbreg", "momentum": 0.0, "lr": 70.14315517631168, "lam": 0.1, "density": 0.05,
+            "delta": 79.79328503040733,
+        },
+    }  # fmt: skip
+    with pytest.raises(SearchFailed, match="loss became") as failed:
+        run(make_folder(**{**SHORT, **changes}), digits)
+    assert failed.value.code == "loss_not_finite"
 
 
 def test_interrupted_at_any_batch_it_ends_with_the_same_bits(digits, make_folder):

@@ -12,12 +12,17 @@ from worker.pipeline import Pipeline
 
 from .test_worker_unets import SMALL, SPEC, samples
 
-SHORT = {**SPEC, "target": SMALL, "budget": {"epochs": 20, "batch_size": 8}, "finetune": {"epochs": 0}}
+SHORT = {**SPEC, "target": SMALL, "budget": {"epochs": 14, "batch_size": 6}, "finetune": {"epochs": 0}}
 
 
 @pytest.fixture(autouse=True)
 def small_networks_pay(monkeypatch):
-    monkeypatch.setattr(Price, "pays", lambda self, counts, given, way: self.known and all(counts.values()))
+    """But no cycle with the last batch of an epoch, which has four images and not six."""
+
+    def pays(self, counts, given, way):
+        return self.known and all(counts.values()) and (way == "exact" or len(given) == 6)
+
+    monkeypatch.setattr(Price, "pays", pays)
 
 
 def run(folder, stopping=lambda: False):
@@ -47,9 +52,9 @@ def test_a_search_of_convolutions_takes_cycles_and_ends_with_the_same_bits_where
     step = Cycle._step_alone
     monkeypatch.setattr(Cycle, "_step_alone", lambda self, *given: alone.append(1) or step(self, *given))
     straight = run(make_folder("straight", **SHORT))
-    assert len(alone) > 30, "most of 40 steps are those of a cycle"
+    assert len(alone) > 30, "most of 42 steps are those of a cycle"
     folder, batches = make_folder("interrupted", **SHORT), iter(range(10**6))
-    for stop in (3, 11, 12, 27):
+    for stop in (1, 10, 13, 27):  # two of them before the last batch of an epoch
         with pytest.raises(Stopped):
             run(folder, stopping=lambda stop=stop: next(batches) >= stop)
     again = run(folder)
