@@ -40,6 +40,21 @@ def test_a_key_leads_in_and_back_to_where_one_was(stranger, site):
     foreign = site.url("/key?next=https://example.org/")
     page.goto(foreign)  # let in already, so it goes on at once: to this site
     expect(page).to_have_url(site.url("/"))
+    page.goto(site.url("/key?next=/.//example.org/"))
+    expect(page).to_have_url(site.url("//example.org/"))  # a path of this site, and no other host
+
+    page.goto(site.url("/new"))
+    page.get_by_label("Name", exact=True).fill("what I typed")
+    page.get_by_label("Name", exact=True).blur()
+    with sqlite3.connect(site.service.home / "bregnas.db") as database:
+        database.execute("UPDATE sessions SET expires_at = 0")
+    page.get_by_role("button", name="Start the search").click()
+    page.get_by_label("Key").fill(site.key)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("what I typed")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(site.url("/key"))
+    assert page.request.get(site.url("/v1/searches")).status == 401
 
 
 def test_a_search_is_posted_from_the_form_and_watched(page, site):
@@ -170,6 +185,8 @@ def test_own_pictures_are_shown_and_a_bad_file_is_refused_beside_itself(page, si
     expect(page.locator("#file-said")).to_contain_text("12 images of 1 × 16 × 16")
     expect(page.get_by_label("Data set")).to_have_value(re.compile("^dset_"))
     expect(page.locator("#data option:checked")).to_have_text("<i>mine.zip (yours)")
+    page.get_by_role("button", name="Hour-glass").click()
+    expect(page.get_by_label("Data set")).to_have_value(re.compile("^dset_"))  # a preset takes nobody's data away
 
 
 def test_two_searches_are_compared_on_one_slider(page, site):
@@ -203,6 +220,8 @@ def test_architectures_and_filters(page, site):
 
 
 def test_a_lost_connection_shows_and_heals(page, site, endless):
+    once = iter(range(10**6))
+    page.route("**/layers", lambda route: route.fulfill(status=500) if next(once) == 0 else route.continue_())
     page.goto(site.url(f"/searches/{endless['id']}"))
     lost = page.get_by_text("Connection lost")
     expect(page.locator("#glass-caption")).to_contain_text("neurons are awake", timeout=TRAINED_MS)
@@ -282,6 +301,16 @@ def test_a_hostile_name_is_text_everywhere(page, site):
         page.goto(site.url(path))
         expect(page.get_by_text(MLP["name"]).first).to_be_visible()
         assert page.locator("main img[src='x']").count() == 0
+
+
+def test_no_page_is_wider_than_a_phone(page, site):
+    page.set_viewport_size({"width": 390, "height": 800})
+    for path in ("/", "/new", f"/searches/{site.mlp['id']}", f"/searches/{site.unet['id']}", "/architectures"):
+        page.goto(site.url(path))
+        expect(page.get_by_text("Loading…")).to_have_count(0)
+        expect(page.get_by_role("heading").first).to_be_visible()
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 
 VIEWS = ("list", "new", "detail", "unet", "failed", "architectures", "compare", "key")
