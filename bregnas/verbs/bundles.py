@@ -87,10 +87,15 @@ def run(
 ) -> None:
     """Run a network on an image or a folder of them; prints the files that it wrote, or the classes that it saw.
 
-    With ONNX Runtime where that is here, else with PyTorch.
+    With ONNX Runtime where that is here, else with PyTorch. A network that is not as it was published is not run (7).
     """
     mine = session(context)
     bundle = Bundle(path)
+    if damaged := [said for said in bundle.differences() if said.startswith("model.")]:
+        for said in damaged:
+            mine.say(said)
+        mine.say("download it again with: bregnas download ID")
+        raise typer.Exit(Exit.DIFFERS)
     network = running.network(bundle, running.runtime(trust))
     with network:
         for file, written in running.places(source, target, network.task):

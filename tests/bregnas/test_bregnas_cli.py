@@ -164,6 +164,9 @@ def test_a_bundle_is_fetched_verified_and_run_and_a_changed_byte_is_noticed(
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
     code, out, _ = bregnas("verify", inside)
     assert (code, out) == (7, "model.safetensors is not what was published: its SHA-256 differs\n")
+    code, out, err = bregnas("run", inside, large, "--out", "broken.png")
+    assert (code, out, "its SHA-256 differs" in err) == (7, "", True)
+    assert not (tmp_path / "broken.png").exists()
     (inside / "README.md").unlink()
     assert "README.md is missing" in bregnas("verify", inside, "--json")[1]
 
