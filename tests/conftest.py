@@ -34,7 +34,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # begun in the background of a shell; what we start inherits it
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # begun in the background of a shell; what we start inherits it
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.database in ("postgresql", "all") and not HAVE_POSTGRES:
         raise pytest.UsageError(f"{MISSING}=postgresql://user:password@host/database, or install it")
