@@ -91,9 +91,9 @@ def run(
     """
     mine = session(context)
     bundle = Bundle(path)
-    if damaged := [said for said in bundle.differences() if said.startswith("model.")]:
-        for said in damaged:
-            mine.say(said)
+    if damaged := [wrong for wrong in bundle.differences() if wrong.startswith("model.")]:
+        for wrong in damaged:
+            mine.say(wrong)
         mine.say("download it again with: bregnas download ID")
         raise typer.Exit(Exit.DIFFERS)
     network = running.network(bundle, running.runtime(trust))
