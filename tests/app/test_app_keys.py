@@ -145,6 +145,7 @@ async def test_no_secret_gets_into_the_log(closed, make, monkeypatch):
                     assert secret_sent not in answered.text
                     assert secret_sent not in repr(answered.headers)
             with closed.engine.begin() as tx:
+                tx.execute(text("DROP TABLE sessions"))
                 tx.execute(text("DROP TABLE keys"))
             assert (await client.get("/v1/searches", headers=bearer(secret))).status_code == 503
     finally:

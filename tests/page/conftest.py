@@ -68,7 +68,7 @@ class Site:
         return self.service.url + path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
     home = tmp_path_factory.mktemp("page")
     environment = {"BREGNAS_HOME": str(home), "BREGNAS_REQUIRE_KEY": "1"}
@@ -82,20 +82,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service,
         yield running, key
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(service: tuple[Service, str]) -> Site:
     running, key = service
     posted = [running.post(**spec) for spec in (MLP, UNET, FAILING)]
     return Site(running, key, *(running.wait_over(one["id"], TRAINED_MS / 1000) for one in posted))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def endless(site: Site) -> dict[str, Any]:
     """A search that runs until somebody ends it."""
     return site.service.post(**ENDLESS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open a loop of its own runs, and no other test's can
 def browser(service: tuple[Service, str]) -> Iterator[Browser]:
     with browsing() as running:
         yield running
