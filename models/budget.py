@@ -38,9 +38,14 @@ class Budget(Selection):
             self.fill()
 
     def keep(self, step: int) -> None:
-        """Choose λ for the state after `step` steps, and let θ follow from the dual."""
-        budget = self.allowed(step)
-        lams = quantile_lams(self._scores(), self.size, budget, least=self._least(budget))
+        """Choose λ for the state after `step` steps, and let θ follow from the dual.
+
+        Where a dual is no longer finite λ stays as it is: the loss is not either, and its check says what to change.
+        """
+        budget, scores = self.allowed(step), self._scores()
+        if not all(bool(of_set.isfinite().all()) for of_set in scores):
+            return
+        lams = quantile_lams(scores, self.size, budget, least=self._least(budget))
         for group, lam in zip(self._groups(), lams, strict=True):
             group["regularizer"].lam = lam
         self.stepper.apply_prox()

@@ -57,6 +57,18 @@ def test_the_budget_is_never_exceeded_and_met_at_the_end(graph, optimizer, fract
     assert torch.allclose(small(x), network(x), atol=1e-5)
 
 
+def test_a_search_that_diverged_is_left_for_its_loss_to_say_so(graph):
+    network, budget, _ = searched(graph, Target(fraction=0.3), lambda groups: LinBreg(groups, lr=0.5))
+    for group in budget.optimizer.param_groups:
+        for param in group["params"]:
+            budget.optimizer.state[param]["dual"] *= 1e30  # its squares overflow
+    before = [group["regularizer"].lam for group in budget.optimizer.param_groups[:1]]
+    budget.keep(STEPS)
+    assert [group["regularizer"].lam for group in budget.optimizer.param_groups[:1]] == before
+    budget.optimizer.apply_prox()
+    assert not network(torch.randn(4, 20)).isfinite().all()
+
+
 @pytest.mark.parametrize("given", [{"macs": 1500}, {"neurons": 37}, {"parameters": 300}])
 def test_every_measure_can_be_asked_for(graph, given):
     target = Target(**given)
