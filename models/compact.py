@@ -45,6 +45,7 @@ class CompactMlp(Stepper):
         by_param = {id(param): group for group in optimizer.param_groups for param in group["params"]}
         self._groups = [by_param[id(network.layer(node).weight)] for node in self._nodes]
         self._adam = isinstance(optimizer, AdaBreg)
+        self._betas = _betas(self._groups[0])
         self._count = torch.zeros((), dtype=torch.float32)  # Adam's
 
     # What a step does
@@ -104,8 +105,10 @@ class CompactMlp(Stepper):
                 torch.mul(part.own, part.scale, out=part.scaled)
                 torch.mm(part.scaled, part.back, out=part.below)
                 self._parts[index - 1].through()
-            if not self._adam:
+            if not self._betas:
                 part.step(group["lr"], layers.owed.get(index))
+            elif not self._adam:
+                part.roll(group["lr"], group["momentum"])
             else:
                 beta1, beta2 = group["betas"]
                 torch._fused_adam_(
@@ -136,9 +139,9 @@ class CompactMlp(Stepper):
         for index, (under, part) in enumerate(pairwise(parts)):
             if under is not kept[index] or part is not kept[index + 1]:
                 part.read(under, self._nodes[index].activation)
-                under.look_ahead(part, lazy=not self._adam)
+                under.look_ahead(part, lazy=not self._betas)
                 part.pass_to(under)
-        if not self._adam:
+        if not self._betas:
             layers.owe({index: part.shape_owed for index, part in enumerate(parts) if part.sleepers is not None})
 
     # What is asked between steps
@@ -218,6 +221,11 @@ class CompactMlp(Stepper):
     # To and from the plain form
 
     @property
+    def _state_names(self) -> tuple[str, ...]:
+        """What the optimiser keeps of every weight."""
+        return ("dual", "exp_avg", "exp_avg_sq") if self._adam else ("dual", "momentum_buffer")[: 1 + len(self._betas)]
+
+    @property
     def _held(self) -> Layers:
         assert self._layers is not None
         return self._layers
@@ -225,22 +233,18 @@ class CompactMlp(Stepper):
     @torch.no_grad()
     def _take(self) -> None:
         """Take the state over from `network` and the optimiser, which then have none of it."""
-        group = self._groups[0]
-        adam = self._adam
-        betas: tuple[float, ...] = group["betas"] if adam else ()
-        taken = []
+        group, betas, taken = self._groups[0], self._betas, []
         for node in self._nodes:
             own = [self.optimizer.state.pop(param) for param in self._params(node)]
-            names = ("dual", "exp_avg", "exp_avg_sq") if adam else ("dual",)
-            dual, *moments = (torch.cat([own[1][n][None], own[0][n].t()]).contiguous() for n in names)
-            if adam:
+            dual, *moments = (torch.cat([own[1][n][None], own[0][n].t()]).contiguous() for n in self._state_names)
+            if self._adam:
                 self._count = own[0]["step"].clone()
             taken.append(Layer(dual, tuple(moments), node.searched, front=node.width))
             for param in self._params(node):
                 param.grad, param.data = None, param.new_empty(0)
         self._lams = []
-        self._layers = layers = Layers(taken, int(decay_steps(betas)) if adam else 0, betas)
-        if adam:  # who still moves the layer above stays in front
+        self._layers = layers = Layers(taken, int(decay_steps(betas)) if betas else 0, betas)
+        if betas:  # who still moves the layer above stays in front
             for index in range(len(taken) - 1):
                 layers.of(layers.awake, index)[taken[index + 1].moments[0][1:].any(1)] = 0
         for index, layer in enumerate(taken):
@@ -259,16 +263,15 @@ class CompactMlp(Stepper):
         layers.pay_all()
         layers.catch_up()
         stand = [layers.of(layers.places, index).argsort() for index in range(len(self._nodes))]
-        names = ("dual", "exp_avg", "exp_avg_sq")
         for index, node in enumerate(self._nodes):
             layer, (weight, bias) = layers.layers[index], self._params(node)
-            for name, tensor in zip(names, layer.tensors(), strict=False):
+            for name, tensor in zip(self._state_names, layer.tensors(), strict=True):
                 own = tensor[:, stand[index]]
                 inputs = own[1:] if index == 0 else own[1 + stand[index - 1]]
                 self.optimizer.state[weight][name] = inputs.t().contiguous()
                 self.optimizer.state[bias][name] = own[0].clone()
             for param in (weight, bias):
-                if layer.moments:
+                if self._adam:
                     self.optimizer.state[param]["step"] = self._count.clone()
                 param.data = torch.empty_like(self.optimizer.state[param]["dual"])
             layers.layers[index].dual, layers.layers[index].moments = tensor.new_empty(0), ()
@@ -319,9 +322,9 @@ class CompactMlp(Stepper):
 def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
     """Whether `CompactMlp` can do the steps: a rule of what is asked, that gives the same answer at any time.
 
-    It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg without
-    momentum or AdaBreg, without weight decay: those move what is behind the front. On the CPU: nobody has measured
-    whether it is faster elsewhere.
+    It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg or AdaBreg
+    without weight decay, which would move what is behind the front. On the CPU: nobody has measured whether it is
+    faster elsewhere.
     """
     graph, like, layers = network.graph, next(network.parameters()), list(network.graph.layers())
     if not isinstance(optimizer, LinBreg | AdaBreg) or not _is_chain(graph):
@@ -333,13 +336,19 @@ def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
         and all(node.activation in SLOPES and node.searched for node in layers[:-1])
         and all(isinstance(group["regularizer"], GroupL1) and group["regularizer"].joint for group in grouped)
         and all(group["regularizer"] is None for group in free)
-        and all(group["weight_decay"] == group.get("momentum", 0) == 0 for group in optimizer.param_groups)
+        and all(group["weight_decay"] == 0 for group in optimizer.param_groups)
         and len({group["delta"] for group in optimizer.param_groups}) == 1
-        and len({group.get("betas", (0.0, 0.5)) for group in optimizer.param_groups}) == 1
-        and decay_steps(grouped[0].get("betas", (0.0, 0.5))) <= LONGEST
+        and len({_betas(group) for group in optimizer.param_groups}) == 1
+        and decay_steps(_betas(grouped[0])) <= LONGEST
         and like.dtype in (torch.float32, torch.float64)
         and like.device.type == "cpu"
     )
+
+
+def _betas(group: Mapping[str, Any]) -> tuple[float, ...]:
+    """By how much each moment of a weight without a gradient shrinks in a step; there may be none."""
+    momentum = group.get("momentum", 0.0)
+    return tuple(group.get("betas", (momentum,) if momentum else ()))
 
 
 def _is_chain(graph: Graph) -> bool:

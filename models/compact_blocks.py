@@ -149,3 +149,14 @@ class Blocks:
         torch.mm(self.xt, self.slopes, out=self.thin)
         self.dual.add_(self.thin_own, alpha=-lr)
         owed.add_(self.thin_rest, alpha=lr * self.at_zero)
+
+    def roll(self, lr: float, momentum: float) -> None:
+        """Move the dual by its momentum, in which the gradient counts with 1 − β."""
+        (buffer,), alpha = self.moments, (1 - momentum) * lr
+        if self.sleepers is None:
+            buffer.addmm_(self.xt, self.slopes, beta=momentum, alpha=alpha)
+        else:
+            torch.mm(self.xt, self.slopes, out=self.thin)
+            buffer[:, : self.front].mul_(momentum).add_(self.thin_own, alpha=alpha)
+            buffer[:, self.front :].addmm_(self.thin_rest, self.sleepers, beta=momentum, alpha=alpha * self.at_zero)
+        self.rows.sub_(buffer)

@@ -312,11 +312,13 @@ def _measure(rows: Tensor, room: Tensor, squares: Tensor, behind: Tensor | None)
 
 
 def decay_steps(betas: Sequence[float]) -> float:
-    """Steps without a gradient after which Adam's moments move a weight by less than rounding, at least 300.
+    """Steps without a gradient after which moments move a weight by less than rounding, at least 300.
 
-    A step is m₁/√m₂, and shrinks by β₁/√β₂ with every one; it never ends where that is not below 1.
+    A step of Adam's is m₁/√m₂, and shrinks by β₁/√β₂ with every one; it never ends where that is not below 1. One of
+    momentum shrinks by β.
     """
-    ratio = betas[0] / math.sqrt(betas[1]) if betas[1] else math.inf
+    first, second = (*betas, 1.0, 1.0)[:2] if betas else (0.0, 1.0)
+    ratio = first / math.sqrt(second) if second else math.inf
     if ratio >= 1:
         return math.inf
     return max(300, math.ceil(-31 / math.log(ratio))) if ratio else 300
