@@ -17,7 +17,7 @@ from models.network import Network
 from models.stepper import Stepper
 from spec.mlp import Mlp
 
-Optimizer = Literal["LinBreg", "AdaBreg"]
+Optimizer = Literal["LinBreg", "LinBreg, momentum", "AdaBreg"]
 PIXELS, BATCH, LAM = 784, 128, 0.05
 LR = 1e-7
 """So small that nothing wakes or falls asleep while time is taken."""
@@ -37,7 +37,10 @@ def network(optimizer: Optimizer, active: float, *, width: int = PIXELS, group_h
             for param in made.rows(node).values():
                 param[torch.randperm(node.width, generator=torch.Generator().manual_seed(node.width))[awake:]] = 0
     groups = parameter_groups(made, LAM)
-    moves: BregmanOptimizer = AdaBreg(groups, lr=LR) if optimizer == "AdaBreg" else LinBreg(groups, lr=LR)
+    momentum = 0.9 if optimizer == "LinBreg, momentum" else 0.0
+    moves: BregmanOptimizer = (
+        AdaBreg(groups, lr=LR) if optimizer == "AdaBreg" else LinBreg(groups, lr=LR, momentum=momentum)
+    )
     with torch.no_grad():
         for node, mask in zip(graph.searched(), active_masks(made).values(), strict=True):
             for param in made.rows(node).values():

@@ -105,10 +105,8 @@ class CompactMlp(Stepper):
                 torch.mul(part.own, part.scale, out=part.scaled)
                 torch.mm(part.scaled, part.back, out=part.below)
                 self._parts[index - 1].through()
-            if not self._betas:
-                part.step(group["lr"], layers.owed.get(index))
-            elif not self._adam:
-                part.roll(group["lr"], group["momentum"])
+            if not self._adam:
+                part.step(group["lr"], group["momentum"], layers.owed.get(index))
             else:
                 beta1, beta2 = group["betas"]
                 torch._fused_adam_(
@@ -139,9 +137,9 @@ class CompactMlp(Stepper):
         for index, (under, part) in enumerate(pairwise(parts)):
             if under is not kept[index] or part is not kept[index + 1]:
                 part.read(under, self._nodes[index].activation)
-                under.look_ahead(part, lazy=not self._betas)
+                under.look_ahead(part, lazy=not self._adam)
                 part.pass_to(under)
-        if not self._betas:
+        if not self._adam:
             layers.owe({index: part.shape_owed for index, part in enumerate(parts) if part.sleepers is not None})
 
     # What is asked between steps

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.compact_layers import Layers
+from models.compact_layers import Layers, Owed
 from spec.graph import Activation
 
 aten = torch.ops.aten
@@ -141,22 +141,19 @@ class Blocks:
         torch.addmm(rest, self.thin_rest, self.sleepers, beta=0, alpha=self.at_zero, out=rest)
         return self.room
 
-    def step(self, lr: float, owed: Tensor | None) -> None:
+    def step(self, lr: float, momentum: float, owed: Owed | None) -> None:
         """Move the dual against the gradient; what sleepers are to move goes to `owed` where there is such."""
         if owed is None:
-            self.rows.addmm_(self.xt, self.slopes, alpha=-lr)
+            if self.moments:
+                self.moments[0].addmm_(self.xt, self.slopes, beta=momentum, alpha=(1 - momentum) * lr)
+                self.rows.sub_(self.moments[0])
+            else:
+                self.rows.addmm_(self.xt, self.slopes, alpha=-lr)
             return
         torch.mm(self.xt, self.slopes, out=self.thin)
-        self.dual.add_(self.thin_own, alpha=-lr)
-        owed.add_(self.thin_rest, alpha=lr * self.at_zero)
-
-    def roll(self, lr: float, momentum: float) -> None:
-        """Move the dual by its momentum, in which the gradient counts with 1 − β."""
-        (buffer,), alpha = self.moments, (1 - momentum) * lr
-        if self.sleepers is None:
-            buffer.addmm_(self.xt, self.slopes, beta=momentum, alpha=alpha)
+        if self.moments:
+            own = self.moments[0][:, : self.front]
+            self.dual.sub_(own.mul_(momentum).add_(self.thin_own, alpha=(1 - momentum) * lr))
         else:
-            torch.mm(self.xt, self.slopes, out=self.thin)
-            buffer[:, : self.front].mul_(momentum).add_(self.thin_own, alpha=alpha)
-            buffer[:, self.front :].addmm_(self.thin_rest, self.sleepers, beta=momentum, alpha=alpha * self.at_zero)
-        self.rows.sub_(buffer)
+            self.dual.add_(self.thin_own, alpha=-lr)
+        owed.add(self.thin_rest, lr * self.at_zero, momentum)

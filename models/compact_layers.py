@@ -43,6 +43,33 @@ class Layer:
         return (self.dual, *self.moments)
 
 
+@dataclass
+class Owed:
+    """What the sleepers of a layer have not been given yet, with their outgoing weights U factored out."""
+
+    steps: Tensor
+    """A, (ahead, neurons in front above): v −= A·Uᵀ."""
+    rolling: Tensor
+    """B, like A, or empty without momentum: what the momentum m of the sleepers has gained is B·Uᵀ."""
+    count: int = 0
+    """Steps since the last payment: m itself is older, and has shrunk by β with each."""
+
+    def add(self, gradient: Tensor, step: float, momentum: float) -> None:
+        """One step more, against `gradient`·Uᵀ."""
+        self.count += 1
+        if momentum:
+            self.rolling.mul_(momentum).add_(gradient, alpha=(1 - momentum) * step)
+            self.steps.add_(self.rolling)
+        else:
+            self.steps.add_(gradient, alpha=step)
+
+    def clear(self) -> None:
+        """All is paid."""
+        self.steps.zero_()
+        self.rolling.zero_()
+        self.count = 0
+
+
 class Layers:
     """The layers of a chain, and of all their neurons in one row (that of `starts`) what is known of each.
 
@@ -63,8 +90,8 @@ class Layers:
         self.outside = torch.zeros_like(self.squares)  # 1 where a neuron is not in front
         self.awake = torch.full((total,), -1 - warm, dtype=torch.int64, device=like.device)  # when it was active last
         self.left = torch.full_like(self.awake, -1)  # when it left the front; -1 where it is there, or never was
-        self.owed: dict[int, Tensor] = {}
-        self._slack: dict[int, tuple[Tensor, float]] = {}
+        self.owed: dict[int, Owed] = {}
+        self._slack: dict[int, tuple[Tensor, Tensor, float]] = {}
         self._views: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None]] = {}
         self._room = like.new_empty(max(layer.dual.numel() for layer in layers))
         self.places = torch.cat([torch.arange(width, device=like.device) for width in widths])  # its own index
@@ -111,7 +138,8 @@ class Layers:
         )
 
     # What sleepers are owed. Their outgoing weights U do not move while they sleep, so gradient steps on their duals,
-    # all of the form (thin factor)·Uᵀ, add up in the thin factor; the product is taken when it matters.
+    # all of the form (thin factor)·Uᵀ, add up in the thin factor; the product is taken when it matters. What momentum
+    # a sleeper had moves it on by β + … + βᵏ in k steps.
 
     def owe(self, shapes: Mapping[int, tuple[int, int]]) -> None:
         """Keep count for these layers, of thin factors of these shapes; pay the others."""
@@ -121,15 +149,21 @@ class Layers:
                 del self.owed[index]
         for index, shape in shapes.items():
             if index not in self.owed:
-                self.owed[index] = self.squares.new_zeros(shape)
+                rolling = shape if self.betas else (0, 0)
+                self.owed[index] = Owed(self.squares.new_zeros(shape), self.squares.new_zeros(rolling))
         self._views = {}
 
     def pay(self, index: int) -> None:
         """Bring the duals of a layer's sleepers to the present, and measure them."""
         if (owed := self.owed.get(index)) is not None:
-            layer = self.layers[index]
-            layer.dual[: len(owed), layer.front :].addmm_(owed, self._outgoing(index).t(), alpha=-1)
-            owed.zero_()
+            layer, outgoing = self.layers[index], self._outgoing(index).t()
+            dual = self._asleep(index, layer.dual)
+            dual.addmm_(owed.steps, outgoing, alpha=-1)
+            if self.betas and owed.count:
+                momentum = self._asleep(index, layer.moments[0])
+                dual.sub_(momentum, alpha=self._rolled(owed))
+                momentum.mul_(self.betas[0] ** owed.count).addmm_(owed.rolling, outgoing)
+            owed.clear()
             _measure(*self._cut(index, layer.front, None))
             self._slack.pop(index, None)
 
@@ -142,20 +176,39 @@ class Layers:
         """(sleepers, neurons in front above): U."""
         return self.layers[index + 1].dual[1 + self.layers[index].front :, : self.layers[index + 1].front]
 
+    def _asleep(self, index: int, tensor: Tensor) -> Tensor:
+        """The rows that move, of the neurons that are not in front."""
+        return tensor[: self.ahead(index), self.layers[index].front :]
+
+    def _rolled(self, owed: Owed) -> float:
+        """β + … + βᵏ."""
+        (beta,) = self.betas
+        return beta * (1 - beta**owed.count) / (1 - beta)
+
     def _owes_much(self, index: int) -> bool:
-        """Whether a sleeper might be awake: ‖v‖ + ‖A·u‖ above its threshold, A what is owed and u a row of U."""
+        """Whether a sleeper might be awake: ‖v‖ + (β + … + βᵏ)‖m‖ + ‖A·u‖ above its threshold, u a row of U."""
         owed, outgoing = self.owed[index], self._outgoing(index)
         if index not in self._slack:
-            start = self.layers[index].front
-            norms = self.of(self.squares, index)[start:].sqrt()
-            slack = (self.of(self.thresholds, index)[start:] - norms).mul_(NEARLY).clamp_(min=0).square_()
-            sizes = (outgoing * outgoing).sum(1).clamp_(min=torch.finfo(torch.float32).tiny)
-            self._slack[index] = slack, float((slack / sizes).min())
-        slack, least = self._slack[index]
-        if float(torch.dot(owed.view(-1), owed.view(-1))) <= least:  # ‖A·u‖ ≤ ‖A‖‖u‖
+            self._slack[index] = self._slacks(index, outgoing)
+        slack, rolls, least = self._slack[index]
+        if float(torch.dot(owed.steps.view(-1), owed.steps.view(-1))) < least:  # ‖A·u‖ ≤ ‖A‖‖u‖
             return False
-        moved = torch.mm(outgoing, torch.mm(owed.t(), owed)).mul_(outgoing).sum(1)
-        return bool((moved > slack).any())
+        if self.betas:
+            slack = slack.sub(rolls, alpha=self._rolled(owed))
+        moved = torch.mm(outgoing, torch.mm(owed.steps.t(), owed.steps)).mul_(outgoing).sum(1)
+        return bool((moved.clamp_(min=0).sqrt_() > slack).any())
+
+    def _slacks(self, index: int, outgoing: Tensor) -> tuple[Tensor, Tensor, float]:
+        """How far each sleeper is from its threshold, its ‖m‖, and the ‖A‖² that wakes none, for ever so many steps."""
+        start = self.layers[index].front
+        norms = self.of(self.squares, index)[start:].sqrt()
+        slack = (self.of(self.thresholds, index)[start:] - norms).mul_(NEARLY).clamp_(min=0)
+        rolls, sure = torch.zeros_like(slack), slack
+        if self.betas:
+            rolls = torch.linalg.vector_norm(self._asleep(index, self.layers[index].moments[0]), dim=0)
+            sure = slack.sub(rolls, alpha=self.betas[0] / (1 - self.betas[0])).clamp_(min=0)
+        sizes = (outgoing * outgoing).sum(1).clamp_(min=torch.finfo(torch.float32).tiny)
+        return slack, rolls, float((sure.square() / sizes).min())
 
     def measure_behind(self, index: int) -> None:
         """Compute the part of the norms that rows behind the front make."""
@@ -287,8 +340,10 @@ class Layers:
         tensors = {name: getattr(self, name) for name in _KEPT}
         for index, layer in enumerate(self.layers):
             tensors |= {f"{index}.{k}": tensor for k, tensor in enumerate(layer.tensors())}
-        tensors |= {f"owed.{index}": owed for index, owed in self.owed.items()}
-        return tensors, {"time": self.time, "fronts": [layer.front for layer in self.layers], "owing": [*self.owed]}
+        for index, owed in self.owed.items():
+            tensors |= {f"owed.{index}": owed.steps, f"rolling.{index}": owed.rolling}
+        owing = [(index, owed.count) for index, owed in self.owed.items()]
+        return tensors, {"time": self.time, "fronts": [layer.front for layer in self.layers], "owing": owing}
 
     def load(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
         """Be what gave this `state`."""
@@ -300,7 +355,10 @@ class Layers:
                 tensor.copy_(tensors[f"{index}.{k}"])
             layer.front = front
             self._mark(index)
-        self.owed = {index: tensors[f"owed.{index}"].clone() for index in values["owing"]}
+        self.owed = {
+            index: Owed(tensors[f"owed.{index}"].clone(), tensors[f"rolling.{index}"].clone(), count)
+            for index, count in values["owing"]
+        }
         self._slack, self._views = {}, {}
 
 

@@ -18,7 +18,7 @@ from worker.progress import Stage
 from worker.samples import Samples
 from worker.training import Training
 
-FORMAT = 1
+FORMAT = 2
 """Of checkpoints: one that differs is of another version of this code."""
 
 

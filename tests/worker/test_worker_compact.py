@@ -30,7 +30,11 @@ def run(folder, samples, emit=lambda message: None, stopping=lambda: False):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"target": {"fraction": 0.3}}, {"method": {"optimizer": "linbreg", "lr": 0.3, "lam": 0.1, "momentum": 0.0}}],
+    [
+        {"target": {"fraction": 0.3}},
+        {"method": {"optimizer": "linbreg", "lr": 0.3, "lam": 0.1, "momentum": 0.0}},
+        {"method": {"optimizer": "linbreg", "lr": 0.3, "lam": 0.1}},
+    ],
 )
 def test_a_search_finds_what_the_plain_step_finds(digits, make_folder, monkeypatch, changes):
     told = {}
