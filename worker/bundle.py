@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from models import onnx, source
 from models.network import Network
-from spec import macs, parameters
+from spec import Graph, macs, parameters
 from worker import card, path, picture, results
 from worker.failure import needs_room
 from worker.job import Job
@@ -90,7 +90,6 @@ def _parts(
 ) -> dict[str, bytes]:
     """The files of a bundle, its manifest included."""
     network = contender.best.network
-    searched = network.graph == outcome.found.network.graph  # the superstructure around it says something
     files = {
         "README.md": card.card(job, contender, result, data, objective.metric).encode(),
         "model.py": source.source(
@@ -106,9 +105,7 @@ def _parts(
         "history.json": _json(outcome.history),
         "metrics.json": _json(result | {"data": data}),
         "samples.safetensors": save(_recorded(job, network, samples, objective)),
-        "architecture.svg": (
-            picture.svg(outcome.full, outcome.found.counts) if searched else picture.svg(network.graph, {})
-        ).encode(),
+        "architecture.svg": _picture(outcome, network.graph).encode(),
         "LICENSE": LICENSE.encode(),
     }
     files["model.onnx"] = onnx.export(
@@ -129,6 +126,18 @@ def _parts(
         },
     }
     return files | {"manifest.json": _json(manifest)}
+
+
+def _picture(outcome: Outcome, graph: Graph) -> str:
+    """The network inside the superstructure where it is one of its architectures, else alone."""
+    full = outcome.full
+    if graph == outcome.found.network.graph:
+        return picture.svg(full, outcome.found.counts)  # which may have layers that are gone
+    counts = {node.name: node.width for node in graph.searched()}
+    inside = counts.keys() == {node.name for node in full.searched()}
+    if inside and all(count <= full[name].width for name, count in counts.items()):
+        return picture.svg(full, counts)
+    return picture.svg(graph, {})
 
 
 def _name(job: Job, network: Network) -> str:

@@ -175,13 +175,19 @@ def test_a_control_that_diverged_is_no_network_that_does_not_exist():
     assert said.startswith("control has no network of this size")
 
 
-def test_rivals_of_a_network_that_lost_levels_are_of_its_size(search):
-    _, outcome, _ = search(**ASLEEP, compare=["flat", "scratch"])
+def test_rivals_of_a_network_that_lost_levels_are_of_its_size(search, tmp_path):
+    job, outcome, _ = search(**ASLEEP, compare=["flat", "scratch"])
     contenders = by_name(outcome)
     assert set(contenders) == {"found", "flat", "scratch"}
     assert contenders["scratch"].best.network.graph == outcome.found.network.graph
     most = parameters(outcome.found.network.graph)
     assert all(parameters(one.best.network.graph) <= most for one in outcome.contenders)
+
+    bundle.write(job, outcome, samples(), objective(job.spec.task), tmp_path)
+    width = contenders["flat"].best.network.graph["down2_1"].width
+    assert outcome.winner.name == "flat"
+    drawn = (tmp_path / "architecture.svg").read_text()
+    assert f"down2_1 {width} of 6" in drawn, "inside the superstructure"
 
 
 def test_where_nothing_passes_any_more_the_search_says_what_to_change(search):
