@@ -309,6 +309,25 @@ def test_a_trainer_takes_no_more_memory_than_was_estimated_where_a_rival_is_larg
     assert peak >= 0.4 * estimate, "an estimate far too high refuses what could be run"
 
 
+def test_cycles_take_no_more_memory_than_was_estimated(make_folder):
+    """Weights by the million on few pixels: the steps that sleepers have missed lie beside them."""
+    folder = make_folder(
+        superstructure={"kind": "convnet", "channels": [64, 256], "kernel": 5, "hidden": [8192]},
+        task={"kind": "classify"},
+        method={},
+        target={"fraction": 0.05},
+        budget={"epochs": 1, "batch_size": 64},
+        finetune={"epochs": 0},
+        compare=[],
+    )
+    digits = datasets.load("digits", None)
+    size = 4 * math.prod(digits.x.shape)
+    shape = DataShape("image", digits.shape, digits.classes, None, len(digits.splits["train"]), size)
+    estimate = plan(folder.read_job().spec, shape, 2**40).memory_bytes
+    peak = 1024 * int(_run(folder).strip().splitlines()[-1])
+    assert peak <= estimate, f"{peak / 2**20:.0f} MiB taken, {estimate / 2**20:.0f} MiB estimated"
+
+
 @pytest.mark.parametrize("selection", ["swaps", "admission", "quantile"])
 def test_a_search_that_is_let_go_of_is_gone_with_its_optimiser(selection):
     """Without waiting for a garbage collection: the next training begins at once, and two do not fit."""
