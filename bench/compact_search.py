@@ -93,7 +93,7 @@ def search(spec: SearchSpec, samples: Samples, *, plain: bool) -> Searched:
 def _steps(plain: bool) -> Iterator[None]:
     before: Callable[..., Stepper] = searching.stepper_for
     if plain:
-        searching.stepper_for = lambda network, moves, clip=None: Stepper(network, moves, clip)
+        searching.stepper_for = lambda network, moves, clip=None, **_: Stepper(network, moves, clip)
     try:
         yield
     finally:

@@ -26,14 +26,17 @@ class Stepper:
     `counts`, `scores`, `model` and `shrunk` say is true of every kind. Settings stay where they are, in the
     optimiser's param groups and their regularisers: read anew at every step.
 
-    `clip` is the largest norm of a step's gradient.
+    `clip` is the largest norm of a step's gradient. With `bfloat16` layers are computed in that; weights, gradients of
+    weights, duals, moments and the loss are not.
     """
 
     kind = "plain"
     """Names the form of the state in a checkpoint."""
 
-    def __init__(self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None) -> None:
-        self.network, self.optimizer, self.clip = network, optimizer, clip
+    def __init__(
+        self, network: Network, optimizer: torch.optim.Optimizer, clip: float | None = None, *, bfloat16: bool = False
+    ) -> None:
+        self.network, self.optimizer, self.clip, self.bfloat16 = network, optimizer, clip, bfloat16
         self.looks: Collection[int] | None = None
         """The steps, counted from 1, after which the sleeping groups matter to somebody; None for all."""
         self._before_step: Callable[..., None] | None = None
@@ -57,7 +60,9 @@ class Stepper:
             self.network.train()
         for parameter in parameters:
             parameter.grad = None
-        loss = loss_of(run(given))
+        with torch.autocast(given.device.type, torch.bfloat16, enabled=self.bfloat16):
+            output = run(given)
+        loss = loss_of(output.float() if self.bfloat16 else output)
         value = loss.item()
         if math.isfinite(value):
             loss.backward()  # type: ignore[no-untyped-call]

@@ -190,6 +190,8 @@ def _check_depth(spec: SearchSpec) -> None:
         raise SpecError(where, "a search that begins on a path has the depth of its start; take fixed")
     if spec.target is None or spec.target.measure == "neurons":
         raise SpecError(where, "a depth is searched at a size: give a target in parameters, macs or as a fraction")
+    if spec.budget.precision != "float32":
+        raise SpecError(("budget", "precision"), "a depth is searched in float32; leave it out, or take depth fixed")
     if within.skips == "searched":
         raise SpecError(where, "either the depth is searched or skips are: take depth fixed, or skips none")
     if within.activation != "silu" or within.bias != "grouped" or within.group_head:

@@ -293,7 +293,8 @@ class Pipeline:
         measure_start: bool = False,
     ) -> Training:
         return Training(
-            name, Stepper(network, optimizer), schedule, self.objective, self.samples,
+            name, Stepper(network, optimizer, bfloat16=self.spec.budget.precision == "bfloat16"), schedule,
+            self.objective, self.samples,
             steps=steps, batch_size=self.spec.budget.batch_size, seed=seed,
             crops=self.crops, tiling=self.tiling, keep_best=keep_best, measure_start=measure_start,
         )  # fmt: skip

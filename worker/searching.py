@@ -53,7 +53,7 @@ def searching(
     steps = spec.budget.epochs * batches_of(samples, spec.budget.batch_size, crops)
     kind = how.schedule or ("constant" if target is None else "cosine")
     moves, most = optimizer(network, how, HELD_LAM if held else how.start_lam), parameters(graph)
-    stepper = stepper_for(network, moves, clip=CLIP if held else None)
+    stepper = stepper_for(network, moves, CLIP if held else None, bfloat16=spec.budget.precision == "bfloat16")
     training = Training(
         name, stepper, Schedule(kind, how.lr), objective, samples,
         steps=steps, batch_size=spec.budget.batch_size, seed=seed, crops=crops, tiling=tiling,

@@ -97,6 +97,11 @@ def test_the_ends_of_the_range_are_possible(target):
             ("method", "depth"),
             "either the depth is searched or skips are",
         ),
+        (
+            {"method": {"depth": "searched"}, "target": {"parameters": 900}, "budget": {"precision": "bfloat16"}},
+            ("budget", "precision"),
+            "a depth is searched in float32",
+        ),
         ({"compare": ["flt"]}, ("compare", 0), "'flat'"),
         ({"compare": ["flat", "flat"]}, ("compare",), "once"),
         ({"seeds": []}, ("seeds",), "1 to 10 different seeds"),

@@ -35,7 +35,7 @@ def test_a_search_of_exact_steps_finds_what_plain_ones_find(make_folder, monkeyp
     found = {}
     for kind in (ActiveStepper, Stepper):
         monkeypatch.setattr(
-            searching, "stepper_for", lambda network, moves, clip=None, kind=kind: kind(network, moves, clip)
+            searching, "stepper_for", lambda network, moves, clip=None, *, kind=kind, **_: kind(network, moves, clip)
         )
         found[kind] = run(make_folder(kind.__name__, **changes)).found
     ours, theirs = found.values()

@@ -19,6 +19,7 @@ from safetensors.torch import load
 
 import datasets
 from datasets import Dataset
+from models.stepper import Stepper
 from spec import SIZES, DataShape, SearchSpec, macs, parameters, plan
 from worker import bundle, comparison, path, results
 from worker.failure import SearchFailed, Stopped
@@ -115,6 +116,40 @@ def test_no_network_is_larger_than_the_target_and_every_seed_has_its_control(sea
     epochs = [m for m in said if isinstance(m, EpochDone)]
     trials = [m.trial for m in epochs if m.seed == 2 and m.stage == "compare" and m.trial.startswith("control")]
     assert trials == ["control search"] * 3 + ["control finetune"] * 2
+
+
+def test_in_bfloat16_weights_duals_and_what_is_delivered_are_float32(search, monkeypatch):
+    """Layers are computed in less, and nothing is kept in it; the search ends at its size all the same."""
+    computed, forward = set(), torch.nn.functional.conv2d
+
+    def conv2d(x, *args, **kwargs):
+        y = forward(x, *args, **kwargs)
+        computed.add((y.dtype, torch.is_grad_enabled()))
+        return y
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+    kept = set()
+    step = Stepper.step
+
+    def watched(self, *given):
+        loss = step(self, *given)
+        states = [value for state in self.optimizer.state.values() for value in state.values()]
+        kept.update(tensor.dtype for tensor in [*self.network.parameters(), *states])
+        return loss
+
+    monkeypatch.setattr(Stepper, "step", watched)
+    budget = {**SPEC["budget"], "precision": "bfloat16"}
+    _, outcome, _ = search(target=SMALL, compare=["flat"], budget=budget)
+    assert computed == {(torch.bfloat16, True), (torch.float32, False)}, "training, and validation"
+    assert kept == {torch.float32}
+    assert 0.85 * 700 < parameters(outcome.found.network.graph) <= 700
+    assert outcome.found.difference < 1e-5
+
+    monkeypatch.undo()
+    _, exact, _ = search(target=SMALL, compare=["flat"])
+    losses = [by_name(one)["found"].best.validation.loss for one in (outcome, exact)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("selection", ["swaps", "admission", "quantile"])
