@@ -13,20 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from linbreg import AdaBreg, BregmanOptimizer, GroupL1, LinBreg
+from linbreg import AdaBreg, BregmanOptimizer, GroupL1
 from models.activation import activation
-from models.compact_blocks import SLOPES, Blocks
-from models.compact_layers import Layer, Layers, decay_steps
+from models.compact_blocks import Blocks
+from models.compact_layers import Layer, Layers
+from models.compact_rule import decay_steps, decays
 from models.network import Network
 from models.shrink import LayerDied, place, without
 from models.stepper import LossOf, Stepper
-from spec.graph import Graph, Node
-
-LONGEST = 3000  # steps that moments may take to die down
+from spec.graph import Node
 
 
 class CompactMlp(Stepper):
-    """Takes the steps of the plain one, to rounding, for networks and optimisers that `fits` says.
+    """Takes the steps of the plain one, to rounding, for networks and optimisers that `compact_rule.fits` says.
 
     Between steps weights do not exist: θ = scale·v is never formed, and `network` and the optimiser's state are empty
     until `write_back`. Active neurons stand in front, so that what is active is one block of every matrix.
@@ -45,7 +44,7 @@ class CompactMlp(Stepper):
         by_param = {id(param): group for group in optimizer.param_groups for param in group["params"]}
         self._groups = [by_param[id(network.layer(node).weight)] for node in self._nodes]
         self._adam = isinstance(optimizer, AdaBreg)
-        self._betas = _betas(self._groups[0])
+        self._betas = decays(self._groups[0])
         self._count = torch.zeros((), dtype=torch.float32)  # Adam's
 
     # What a step does
@@ -315,42 +314,3 @@ class CompactMlp(Stepper):
         self._held.rescale(self._groups[0]["delta"])
         for regularizer, lam in zip(self._regularizers(), values["lams"], strict=True):
             regularizer.lam = lam
-
-
-def fits(network: Network, optimizer: torch.optim.Optimizer) -> bool:
-    """Whether `CompactMlp` can do the steps: a rule of what is asked, that gives the same answer at any time.
-
-    It can for a chain of linear layers with the bias in the group, σ(0) = 0 and a slope there, and LinBreg or AdaBreg
-    without weight decay, which would move what is behind the front. On the CPU: nobody has measured whether it is
-    faster elsewhere.
-    """
-    graph, like, layers = network.graph, next(network.parameters()), list(network.graph.layers())
-    if not isinstance(optimizer, LinBreg | AdaBreg) or not _is_chain(graph):
-        return False
-    sets = len(graph.index_sets())
-    grouped, free = optimizer.param_groups[:sets], optimizer.param_groups[sets:]
-    return (
-        graph.bias == "grouped"
-        and all(node.activation in SLOPES and node.searched for node in layers[:-1])
-        and all(isinstance(group["regularizer"], GroupL1) and group["regularizer"].joint for group in grouped)
-        and all(group["regularizer"] is None for group in free)
-        and all(group["weight_decay"] == 0 for group in optimizer.param_groups)
-        and len({group["delta"] for group in optimizer.param_groups}) == 1
-        and len({_betas(group) for group in optimizer.param_groups}) == 1
-        and decay_steps(_betas(grouped[0])) <= LONGEST
-        and like.dtype in (torch.float32, torch.float64)
-        and like.device.type == "cpu"
-    )
-
-
-def _betas(group: Mapping[str, Any]) -> tuple[float, ...]:
-    """By how much each moment of a weight without a gradient shrinks in a step; there may be none."""
-    momentum = group.get("momentum", 0.0)
-    return tuple(group.get("betas", (momentum,) if momentum else ()))
-
-
-def _is_chain(graph: Graph) -> bool:
-    """Whether every node has one source, the one before it, and but for the linear layers none computes."""
-    ops = [node.op for node in graph.nodes]
-    follows = all(node.sources == (before.name,) for before, node in zip(graph.nodes, graph.nodes[1:], strict=False))
-    return follows and ops.count("linear") > 1 and set(ops) <= {"input", "flatten", "linear", "place"}

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.compact_layers import Layers, Owed
+from models.compact_layers import Layers
+from models.owed import Owed
 from spec.graph import Activation
 
 aten = torch.ops.aten
@@ -156,4 +157,4 @@ class Blocks:
             self.dual.sub_(own.mul_(momentum).add_(self.thin_own, alpha=(1 - momentum) * lr))
         else:
             self.dual.add_(self.thin_own, alpha=-lr)
-        owed.add(self.thin_rest, lr * self.at_zero, momentum)
+        owed.add(self.thin_rest, lr * self.at_zero)

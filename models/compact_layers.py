@@ -1,19 +1,18 @@
 """The state of an MLP that is searched, with what is active in front: dual, moments, norms, and who stands where."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.owed import Owed
+
 CHUNK = 8
 """Neurons by which a front grows, so that it does not change its size with every one that wakes."""
 TIDY_EVERY = 100  # steps
-NEARLY = 1 - 1e-4
-"""Of the way to its threshold; what a sleeper is owed is paid before it can have gone so far."""
-
 
 _KEPT = ("squares", "behind", "thresholds", "awake", "left", "places")
 
@@ -43,33 +42,6 @@ class Layer:
         return (self.dual, *self.moments)
 
 
-@dataclass
-class Owed:
-    """What the sleepers of a layer have not been given yet, with their outgoing weights U factored out."""
-
-    steps: Tensor
-    """A, (ahead, neurons in front above): v −= A·Uᵀ."""
-    rolling: Tensor
-    """B, like A, or empty without momentum: what the momentum m of the sleepers has gained is B·Uᵀ."""
-    count: int = 0
-    """Steps since the last payment: m itself is older, and has shrunk by β with each."""
-
-    def add(self, gradient: Tensor, step: float, momentum: float) -> None:
-        """One step more, against `gradient`·Uᵀ."""
-        self.count += 1
-        if momentum:
-            self.rolling.mul_(momentum).add_(gradient, alpha=(1 - momentum) * step)
-            self.steps.add_(self.rolling)
-        else:
-            self.steps.add_(gradient, alpha=step)
-
-    def clear(self) -> None:
-        """All is paid."""
-        self.steps.zero_()
-        self.rolling.zero_()
-        self.count = 0
-
-
 class Layers:
     """The layers of a chain, and of all their neurons in one row (that of `starts`) what is known of each.
 
@@ -91,7 +63,6 @@ class Layers:
         self.awake = torch.full((total,), -1 - warm, dtype=torch.int64, device=like.device)  # when it was active last
         self.left = torch.full_like(self.awake, -1)  # when it left the front; -1 where it is there, or never was
         self.owed: dict[int, Owed] = {}
-        self._slack: dict[int, tuple[Tensor, Tensor, float]] = {}
         self._views: dict[int, tuple[Tensor, Tensor, Tensor, Tensor | None]] = {}
         self._room = like.new_empty(max(layer.dual.numel() for layer in layers))
         self.places = torch.cat([torch.arange(width, device=like.device) for width in widths])  # its own index
@@ -137,9 +108,11 @@ class Layers:
             behind if ahead < len(dual) else None,
         )
 
-    # What sleepers are owed. Their outgoing weights U do not move while they sleep, so gradient steps on their duals,
-    # all of the form (thin factor)·Uᵀ, add up in the thin factor; the product is taken when it matters. What momentum
-    # a sleeper had moves it on by β + … + βᵏ in k steps.
+    # What sleepers are owed
+
+    @property
+    def _momentum(self) -> float:
+        return self.betas[0] if self.betas else 0.0
 
     def owe(self, shapes: Mapping[int, tuple[int, int]]) -> None:
         """Keep count for these layers, of thin factors of these shapes; pay the others."""
@@ -149,23 +122,15 @@ class Layers:
                 del self.owed[index]
         for index, shape in shapes.items():
             if index not in self.owed:
-                rolling = shape if self.betas else (0, 0)
-                self.owed[index] = Owed(self.squares.new_zeros(shape), self.squares.new_zeros(rolling))
+                self.owed[index] = Owed(self.squares.new_zeros(shape), self._momentum)
         self._views = {}
 
     def pay(self, index: int) -> None:
         """Bring the duals of a layer's sleepers to the present, and measure them."""
         if (owed := self.owed.get(index)) is not None:
-            layer, outgoing = self.layers[index], self._outgoing(index).t()
-            dual = self._asleep(index, layer.dual)
-            dual.addmm_(owed.steps, outgoing, alpha=-1)
-            if self.betas and owed.count:
-                momentum = self._asleep(index, layer.moments[0])
-                dual.sub_(momentum, alpha=self._rolled(owed))
-                momentum.mul_(self.betas[0] ** owed.count).addmm_(owed.rolling, outgoing)
-            owed.clear()
-            _measure(*self._cut(index, layer.front, None))
-            self._slack.pop(index, None)
+            dual, *moments = (self._asleep(index, tensor) for tensor in self.layers[index].tensors())
+            owed.pay_(dual, moments, self._outgoing(index))
+            _measure(*self._cut(index, self.layers[index].front, None))
 
     def pay_all(self) -> None:
         """Bring all duals to the present."""
@@ -180,35 +145,12 @@ class Layers:
         """The rows that move, of the neurons that are not in front."""
         return tensor[: self.ahead(index), self.layers[index].front :]
 
-    def _rolled(self, owed: Owed) -> float:
-        """β + … + βᵏ."""
-        (beta,) = self.betas
-        return beta * (1 - beta**owed.count) / (1 - beta)
-
     def _owes_much(self, index: int) -> bool:
-        """Whether a sleeper might be awake: ‖v‖ + (β + … + βᵏ)‖m‖ + ‖A·u‖ above its threshold, u a row of U."""
-        owed, outgoing = self.owed[index], self._outgoing(index)
-        if index not in self._slack:
-            self._slack[index] = self._slacks(index, outgoing)
-        slack, rolls, least = self._slack[index]
-        if float(torch.dot(owed.steps.view(-1), owed.steps.view(-1))) < least:  # ‖A·u‖ ≤ ‖A‖‖u‖
-            return False
-        if self.betas:
-            slack = slack.sub(rolls, alpha=self._rolled(owed))
-        moved = torch.mm(outgoing, torch.mm(owed.steps.t(), owed.steps)).mul_(outgoing).sum(1)
-        return bool((moved.clamp_(min=0).sqrt_() > slack).any())
-
-    def _slacks(self, index: int, outgoing: Tensor) -> tuple[Tensor, Tensor, float]:
-        """How far each sleeper is from its threshold, its ‖m‖, and the ‖A‖² that wakes none, for ever so many steps."""
+        """Whether a sleeper might be awake."""
         start = self.layers[index].front
-        norms = self.of(self.squares, index)[start:].sqrt()
-        slack = (self.of(self.thresholds, index)[start:] - norms).mul_(NEARLY).clamp_(min=0)
-        rolls, sure = torch.zeros_like(slack), slack
-        if self.betas:
-            rolls = torch.linalg.vector_norm(self._asleep(index, self.layers[index].moments[0]), dim=0)
-            sure = slack.sub(rolls, alpha=self.betas[0] / (1 - self.betas[0])).clamp_(min=0)
-        sizes = (outgoing * outgoing).sum(1).clamp_(min=torch.finfo(torch.float32).tiny)
-        return slack, rolls, float((sure.square() / sizes).min())
+        squares, thresholds = self.of(self.squares, index)[start:], self.of(self.thresholds, index)[start:]
+        moments = [self._asleep(index, moment) for moment in self.layers[index].moments]
+        return self.owed[index].may_wake(squares, thresholds, moments, self._outgoing(index))
 
     def measure_behind(self, index: int) -> None:
         """Compute the part of the norms that rows behind the front make."""
@@ -356,10 +298,10 @@ class Layers:
             layer.front = front
             self._mark(index)
         self.owed = {
-            index: Owed(tensors[f"owed.{index}"].clone(), tensors[f"rolling.{index}"].clone(), count)
+            index: Owed(tensors[f"owed.{index}"].clone(), self._momentum, tensors[f"rolling.{index}"].clone(), count)
             for index, count in values["owing"]
         }
-        self._slack, self._views = {}, {}
+        self._views = {}
 
 
 def _measure(rows: Tensor, room: Tensor, squares: Tensor, behind: Tensor | None) -> None:
@@ -367,16 +309,3 @@ def _measure(rows: Tensor, room: Tensor, squares: Tensor, behind: Tensor | None)
     torch.sum(room, 0, out=squares)
     if behind is not None:
         squares.add_(behind)
-
-
-def decay_steps(betas: Sequence[float]) -> float:
-    """Steps without a gradient after which moments move a weight by less than rounding, at least 300.
-
-    A step of Adam's is m₁/√m₂, and shrinks by β₁/√β₂ with every one; it never ends where that is not below 1. One of
-    momentum shrinks by β.
-    """
-    first, second = (*betas, 1.0, 1.0)[:2] if betas else (0.0, 1.0)
-    ratio = first / math.sqrt(second) if second else math.inf
-    if ratio >= 1:
-        return math.inf
-    return max(300, math.ceil(-31 / math.log(ratio))) if ratio else 300

@@ -2,7 +2,8 @@
 
 import torch
 
-from models import compact, cycle
+from models import compact_rule, cycle
+from models.compact import CompactMlp
 from models.network import Network
 from models.stepper import Stepper
 
@@ -18,8 +19,8 @@ def stepper_for(
     """
     if bfloat16:
         return Stepper(network, optimizer, clip, bfloat16=True)
-    if clip is None and compact.fits(network, optimizer):
-        return compact.CompactMlp(network, optimizer)
+    if clip is None and compact_rule.fits(network, optimizer):
+        return CompactMlp(network, optimizer)
     if cycle.fits(network, optimizer):
         kind = cycle.Cycle if cycle.fits_cycles(network, optimizer) else cycle.ActiveStepper
         return kind(network, optimizer, clip)

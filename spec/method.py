@@ -205,8 +205,8 @@ class Budget(Strict):
     crops_per_image: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Crops that each image gives in an epoch; as many as fit beside each other where not given."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What layers are computed in while training: bfloat16 halves what they hold, and is meant for GPUs that are made for
-    it. Weights, duals, moments, losses, validation and what is delivered are float32 either way."""
+    """What layers are computed in while training: bfloat16 halves what they hold, and is meant for GPUs that are made
+    for it. Weights, duals, moments, losses, validation and what is delivered are float32 either way."""
     time_limit_s: int = Field(default=86_400, ge=1, le=31 * 86_400)
     """Seconds of training, fine-tuning and comparison included, after which the search fails with `time_limit`."""
     noise_level: Annotated[float, Field(gt=0, le=1e6)] | None = None

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from linbreg import AdaBreg, LinBreg, ProxAdam
 from models.budget import Budget, start_density
-from models.compact import CompactMlp, fits
+from models.compact import CompactMlp
+from models.compact_rule import fits
 from models.groups import active_masks, parameter_groups, sparse_start_
 from models.network import Affine, Network
 from models.shrink import LayerDied, shrink

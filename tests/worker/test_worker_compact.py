@@ -39,7 +39,9 @@ def run(folder, samples, emit=lambda message: None, stopping=lambda: False):
 def test_a_search_finds_what_the_plain_step_finds(digits, make_folder, monkeypatch, changes):
     told = {}
     for kind in (CompactMlp, Stepper):
-        monkeypatch.setattr(searching, "stepper_for", lambda network, moves, clip=None, *, kind=kind, **_: kind(network, moves))
+        monkeypatch.setattr(
+            searching, "stepper_for", lambda network, moves, clip=None, *, kind=kind, **_: kind(network, moves)
+        )
         said = told[kind] = []
         outcome = run(make_folder(kind.__name__, **{**SHORT, **changes}), digits, said.append)
         assert outcome.found.difference < 1e-5
