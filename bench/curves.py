@@ -1,5 +1,6 @@
 """The pictures of docs/results.md that the records of bench.measure make."""
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from matplotlib.axes import Axes
 COLORS: Final = {
     "found": "C3", "flat": "C0", "geometric": "C1", "random": "C2", "scratch": "C4", "linear": "0.3",
 }  # fmt: skip
+DEEPEST: Final = 1e4
+"""From the top of a picture of losses to its bottom."""
 
 
 def draw(records: list[Record], folder: Path) -> None:
@@ -63,9 +66,15 @@ def candidates(runs: list[Record]) -> Any:
             for name, color in COLORS.items():
                 _line(axes, sorted(of_it, key=lambda run: run["percent"]), name, color)
             axes.set(title=f"{task}, {data}", xscale="log", yscale="log")
+            low, high = axes.get_ylim()
+            if low < high / DEEPEST:  # a linear network that holds the identity; the curve leaves the picture
+                axes.set_ylim(high / DEEPEST, high)
             axes.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"], minor=False)
             axes.set_xticks([], minor=True)
-            axes.yaxis.set_minor_formatter(mpl.ticker.FormatStrFormatter("%.3g"))
+            decades = math.log10(axes.get_ylim()[1] / axes.get_ylim()[0])
+            axes.yaxis.set_minor_formatter(
+                mpl.ticker.FormatStrFormatter("%.3g") if decades < 1.5 else mpl.ticker.NullFormatter()
+            )
             axes.yaxis.set_major_formatter(mpl.ticker.FormatStrFormatter("%.3g"))
             axes.tick_params(axis="y", which="both", labelsize=7)
             _plain(axes)

@@ -82,7 +82,7 @@ def behind(records: Records) -> str:
         rows.append(
             [
                 run["task"], run["data"], f"{run['percent']:g} %", best["name"], markdown.widths(best["widths"]),
-                markdown.widths(found["widths"]), f"{100 * gap:+.1f} %",
+                markdown.widths(found["widths"]), f"{100 * gap:+.1f} %" if gap < 100 else f"{gap:.0e} times",
                 f"{markdown.metric(best['test'][metric], metric)}, {markdown.metric(found['test'][metric], metric)}",
             ]
         )  # fmt: skip
