@@ -7,6 +7,7 @@ from bench import markdown
 from bench.baselines import METHODS
 from bench.published import THEIRS
 from bench.records import Record
+from bench.selection import selections
 from bench.sizes import ALL, SETS, TASKS
 from bench.unet_tables import convnets, denoisers, kernels, pruned, unets
 from bench.wake import waking
@@ -297,6 +298,7 @@ TABLES: Final[dict[str, Callable[[Records], str]]] = {
     for table in (
         targets, candidates, wins, behind, twice, front, front_cost, published, classifier,
         autoencoders, delivered, comparison, baselines, unets, denoisers, pruned, convnets, kernels, waking,
+        selections,
     )
 }  # fmt: skip
 
