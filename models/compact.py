@@ -252,7 +252,7 @@ class CompactMlp(Stepper):
         layers.arrange()
 
     def write_back(self) -> None:
-        """Let `network` and `optimizer` have all of the state, until the next step."""
+        """Let `network` and `optimizer` have all of the state, until the next step; θ of the λ that are now."""
         if self._layers is None:
             return
         assert isinstance(self.optimizer, BregmanOptimizer)

@@ -61,7 +61,8 @@ class Owed:
         if float(torch.dot(self.steps.view(-1), self.steps.view(-1))) < least:  # ‖A·u‖ ≤ ‖A‖‖u‖
             return False
         moved = torch.mm(outgoing, torch.mm(self.steps.t(), self.steps)).mul_(outgoing).sum(1)
-        return bool((moved.clamp_(min=0).sqrt_() > slack.sub(rolls, alpha=self._rolled)).any())
+        below = moved.clamp_(min=0).sqrt_() <= slack.sub(rolls, alpha=self._rolled)
+        return not bool(below.all())  # so that NaN is paid, and seen
 
     @property
     def _rolled(self) -> float:

@@ -15,7 +15,7 @@ from spec.search import SearchSpec
 from spec.target import SIZES, Measure, possible
 from spec.task import is_squared, output_shape
 
-FLOAT = 4  # bytes; the search runs in float32
+FLOAT = 4  # bytes; bfloat16 holds half as much for samples, which is not counted on
 RUNTIME = 450 * 2**20  # bytes of a trainer with its libraries, the ONNX exporter's included, before any data
 
 # Copies of the superstructure's parameters while it is searched: weights, gradients, dual, two moments, and what a step

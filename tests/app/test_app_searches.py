@@ -22,7 +22,8 @@ async def test_a_search_is_accepted_with_every_default_written_out(client, body)
     assert answered.headers["location"] == f"/v1/searches/{search['id']}"
     assert (search["object"], search["status"], search["attempt"]) == ("search", "queued", 1)
     assert search["spec"]["superstructure"]["bias"] == "grouped"
-    assert search["spec"]["budget"] == {**body["budget"], "noise_level": None, "crop": None, "crops_per_image": None}
+    defaults = {"noise_level": None, "crop": None, "crops_per_image": None, "precision": "float32"}
+    assert search["spec"]["budget"] == {**body["budget"], **defaults}
     assert search["layers"] == [
         {"name": "hidden1", "width": 32, "active": None},
         {"name": "hidden2", "width": 16, "active": None},
