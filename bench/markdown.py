@@ -13,6 +13,11 @@ def spread(values: Sequence[float], form: str) -> str:
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):{form}}"
 
 
+def seeds(count: int) -> str:
+    """How many there are, in words."""
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
 def metric(value: float, metric: str) -> str:
     """An accuracy in per cent, or a PSNR."""
     return f"{100 * value:.1f} %" if metric == "accuracy" else f"{value:.2f} dB"

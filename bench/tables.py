@@ -219,7 +219,7 @@ def autoencoders(records: Records) -> str:
             rows.append(
                 [
                     run["task"], "published" if published else f"ours: {row['name']}",
-                    f"{spec['seed']}" if published else _seeds(len(row["seeds"])),
+                    f"{spec['seed']}" if published else markdown.seeds(len(row["seeds"])),
                     markdown.widths(row["widths"]), f"{row['parameters']:,}", _candidate(row, run),
                     f"{scores['psnr']:.2f} dB", f"{row['test']['psnr']:.2f} dB",
                 ]
@@ -347,7 +347,3 @@ def _settings(method: Record) -> str:
     if "lam_schedule" in method:
         told[-1] += f" to {method['lam_schedule']['end']:g}"
     return ", ".join(told)
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"

@@ -34,8 +34,7 @@ PUBLISHED: Final = ("DnCNN, 0.56 million parameters", "30.44 dB, as published")
 def denoisers(records: Sequence[Record]) -> str:
     """What others reach on the images and the noise that U-Nets are tested with."""
     seeds = [record["mean"] for record in records if record.get("of") == "bm3d"]
-    number = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
-    bm3d = f"{markdown.spread(seeds, '.2f')} dB, {number}" if seeds else markdown.MISSING
+    bm3d = f"{markdown.spread(seeds, '.2f')} dB, {markdown.seeds(len(seeds))}" if seeds else markdown.MISSING
     return markdown.table(["denoiser", "Set12, σ = 25/255"], [["BM3D", bm3d], list(PUBLISHED)])
 
 

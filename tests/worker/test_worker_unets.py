@@ -20,7 +20,7 @@ from safetensors.torch import load
 import datasets
 from datasets import Dataset
 from models.stepper import Stepper
-from spec import SIZES, DataShape, SearchSpec, macs, parameters, plan
+from spec import SIZES, SearchSpec, macs, parameters
 from worker import bundle, comparison, path, results
 from worker.failure import SearchFailed, Stopped
 from worker.job import Folder, Job
@@ -31,7 +31,6 @@ from worker.samples import Samples
 from worker.searching import searching
 
 from .conftest import SEARCH_ID
-from .test_worker_memory import _run
 
 pytestmark = pytest.mark.trains
 
@@ -323,44 +322,6 @@ def test_a_convnet_classifies_at_the_size_asked_for(search):
     assert all(macs(one.best.network.graph) <= 20_000 for one in outcome.contenders)
     assert contenders["found"].best.test.metric > 0.8
     assert [node.name for node in outcome.found.network.graph.searched()] == ["conv1", "conv2", "hidden1"]
-
-
-def test_a_trainer_takes_no_more_memory_than_was_estimated_where_a_rival_is_larger_than_the_superstructure(make_folder):
-    """Equal widths of as many parameters as a U-Net that is wide on its coarse levels hold three times its numbers."""
-    folder = make_folder(
-        superstructure={"kind": "unet", "levels": 5, "base": 8, "convolutions": 1, "kernel": 1},
-        data="photos",
-        method={},
-        target={"fraction": 0.9},
-        budget={"epochs": 1, "batch_size": 64, "crop": 80},
-        finetune={"epochs": 0},
-        compare=["control"],
-    )
-    photos = datasets.load("photos", None)
-    shape = DataShape("image", photos.shape, None, None, len(photos.splits["train"]), 4 * math.prod(photos.x.shape))
-    estimate = plan(folder.read_job().spec, shape, 2**40).memory_bytes
-    peak = 1024 * int(_run(folder).strip().splitlines()[-1])
-    assert peak <= estimate, f"{peak / 2**20:.0f} MiB taken, {estimate / 2**20:.0f} MiB estimated"
-    assert peak >= 0.4 * estimate, "an estimate far too high refuses what could be run"
-
-
-def test_cycles_take_no_more_memory_than_was_estimated(make_folder):
-    """Weights by the million on few pixels: the steps that sleepers have missed lie beside them."""
-    folder = make_folder(
-        superstructure={"kind": "convnet", "channels": [64, 256], "kernel": 5, "hidden": [8192]},
-        task={"kind": "classify"},
-        method={},
-        target={"fraction": 0.05},
-        budget={"epochs": 1, "batch_size": 64},
-        finetune={"epochs": 0},
-        compare=[],
-    )
-    digits = datasets.load("digits", None)
-    size = 4 * math.prod(digits.x.shape)
-    shape = DataShape("image", digits.shape, digits.classes, None, len(digits.splits["train"]), size)
-    estimate = plan(folder.read_job().spec, shape, 2**40).memory_bytes
-    peak = 1024 * int(_run(folder).strip().splitlines()[-1])
-    assert peak <= estimate, f"{peak / 2**20:.0f} MiB taken, {estimate / 2**20:.0f} MiB estimated"
 
 
 @pytest.mark.parametrize("selection", ["swaps", "admission", "quantile"])
